@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What executes guest code. The contract is the KVM API's (Documentation/virt/kvm/api.rst) in KVM's
+ * own structs, with the split irqchip: the local APICs belong to the engine, PIC, IOAPIC and PIT do
+ * not. So HLT, INIT/SIPI, LAPIC timers, IPIs, PAT, MTRR and KVM's paravirtual clock never reach the
+ * caller. The same code in machine/ runs both engines.
+ *
+ * Threads: vm functions on any thread unless noted; vcpu functions on the vCPU's own thread (the
+ * one that calls engine_vcpu_run()), or on any thread while it is not running, except
+ * engine_vcpu_kick(), which may be called at any time from anywhere, signal handlers included.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <linux/kvm.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "core/clock.h"
+#include "core/mem.h"
+#include "x86/cpuid.h"
+
+struct engine;	    /* an accelerator that was found to work */
+struct engine_vm;
+struct engine_vcpu;
+
+/* ---- accelerators ---- */
+
+struct engine_options {
+	const char *kvm_device;	   /* "/dev/kvm" */
+	uint64_t block_cache_size; /* soft: bytes of decoded code to keep; 0 = default */
+};
+
+/*
+ * Opens the first usable accelerator of a colon-separated list: "kvm", "soft" and its other name
+ * "tcg". KVM counts as usable when it runs guest code at hardware speed; when it is passed over and
+ * another is taken, one line says why. A list of just "kvm" takes a slow KVM too.
+ * Returns NULL with err filled: unknown name, or why the last of the list cannot be used.
+ */
+struct engine *engine_open(const char *list, const struct engine_options *opt, struct error *err);
+void engine_close(struct engine *e); /* after its VMs; NULL is fine */
+
+const char *engine_name(const struct engine *e); /* "kvm" or "soft" */
+unsigned engine_max_vcpus(const struct engine *e);
+
+/* Fills what of the CPU model this engine can give: the model with unsupported bits cleared. */
+int engine_filter_cpuid(struct engine *e, struct cpuid_table *table, struct error *err);
+
+/* ---- virtual machines ---- */
+
+/* mem: every region becomes a memory slot; regions must not change while the VM lives. */
+struct engine_vm *engine_vm_new(struct engine *e, struct mem *mem, struct error *err);
+void engine_vm_free(struct engine_vm *vm); /* after its vCPUs; NULL is fine */
+
+/*
+ * Delivers a message-signalled interrupt (address 0xFEExxxxx). Any thread.
+ * Returns 0, or -EINVAL when nobody takes it.
+ */
+int engine_vm_signal_msi(struct engine_vm *vm, uint64_t addr, uint32_t data);
+
+/*
+ * Tells which messages the IOAPIC's pins would send, so that the end of a level-triggered
+ * interrupt is reported by KVM_EXIT_IOAPIC_EOI (data bit 15 set; masked pins have data 0).
+ */
+#define IOAPIC_NR_PINS 24
+struct engine_route {
+	uint64_t addr;
+	uint32_t data;
+	bool is_masked;
+};
+int engine_vm_set_ioapic_routes(struct engine_vm *vm, const struct engine_route routes[IOAPIC_NR_PINS]);
+
+/* KVM_GET_CLOCK and KVM_SET_CLOCK: the paravirtual clock, in ns. */
+int engine_vm_get_clock(struct engine_vm *vm, struct kvm_clock_data *clock);
+int engine_vm_set_clock(struct engine_vm *vm, const struct kvm_clock_data *clock);
+
+/*
+ * Turns on or off the record of written pages for the region with this index in mem, and fetches
+ * and clears it: one bit per page, rounded up to 64 bits (KVM_GET_DIRTY_LOG).
+ */
+int engine_vm_log_dirty(struct engine_vm *vm, unsigned region, bool on);
+int engine_vm_get_dirty(struct engine_vm *vm, unsigned region, uint64_t *bitmap);
+
+/* ---- vCPUs ---- */
+
+/*
+ * id is the APIC id; vCPU 0 is the boot processor and starts RUNNABLE, the others UNINITIALIZED
+ * (waiting for INIT/SIPI). Registers are at their values after reset (SDM vol. 3, table 10-1).
+ * cpuid is copied; it must already carry this vCPU's topology and APIC id.
+ */
+struct engine_vcpu *engine_vcpu_new(struct engine_vm *vm, unsigned id,
+				    const struct cpuid_table *cpuid, struct error *err);
+void engine_vcpu_free(struct engine_vcpu *v); /* its thread has ended; NULL is fine */
+
+/* Back to the state after engine_vcpu_new(). Not while running. */
+int engine_vcpu_reset(struct engine_vcpu *v);
+
+/*
+ * The shared page: exit_reason and its union, request_interrupt_window,
+ * ready_for_interrupt_injection, if_flag, immediate_exit. The PIO data of KVM_EXIT_IO lies at
+ * io.data_offset from it. Constant for the life of v.
+ */
+struct kvm_run *engine_vcpu_shared(struct engine_vcpu *v);
+
+/*
+ * Runs the guest until something needs the caller.
+ * Returns 0 with exit_reason set: IO, MMIO, IRQ_WINDOW_OPEN, IOAPIC_EOI (eoi.vector), SHUTDOWN
+ * (triple fault), DEBUG, INTERNAL_ERROR, FAIL_ENTRY, SYSTEM_EVENT. An IO or MMIO access completes
+ * when run is entered again (with immediate_exit set it completes and nothing else runs).
+ * Returns -EINTR after a kick or with immediate_exit set, or another negative errno on failure.
+ */
+int engine_vcpu_run(struct engine_vcpu *v);
+
+/*
+ * Makes a running or halted vCPU leave engine_vcpu_run() with -EINTR, now or, if it is not inside,
+ * at the next entry. immediate_exit is set by it and cleared by the run loop.
+ */
+void engine_vcpu_kick(struct engine_vcpu *v);
+
+/* Queues the vector the PIC gave; only when ready_for_interrupt_injection. KVM_INTERRUPT. */
+int engine_vcpu_interrupt(struct engine_vcpu *v, unsigned vector);
+int engine_vcpu_nmi(struct engine_vcpu *v); /* KVM_NMI; any thread */
+
+/* State in KVM's structs. Each returns 0 or a negative errno: -EINVAL for values no CPU can hold. */
+int engine_vcpu_get_regs(struct engine_vcpu *v, struct kvm_regs *regs);
+int engine_vcpu_set_regs(struct engine_vcpu *v, const struct kvm_regs *regs);
+int engine_vcpu_get_sregs(struct engine_vcpu *v, struct kvm_sregs *sregs);
+int engine_vcpu_set_sregs(struct engine_vcpu *v, const struct kvm_sregs *sregs);
+int engine_vcpu_get_xsave(struct engine_vcpu *v, struct kvm_xsave *xsave);
+int engine_vcpu_set_xsave(struct engine_vcpu *v, const struct kvm_xsave *xsave);
+int engine_vcpu_get_xcrs(struct engine_vcpu *v, struct kvm_xcrs *xcrs);
+int engine_vcpu_set_xcrs(struct engine_vcpu *v, const struct kvm_xcrs *xcrs);
+int engine_vcpu_get_debugregs(struct engine_vcpu *v, struct kvm_debugregs *dr);
+int engine_vcpu_set_debugregs(struct engine_vcpu *v, const struct kvm_debugregs *dr);
+int engine_vcpu_get_events(struct engine_vcpu *v, struct kvm_vcpu_events *ev);
+int engine_vcpu_set_events(struct engine_vcpu *v, const struct kvm_vcpu_events *ev);
+int engine_vcpu_get_lapic(struct engine_vcpu *v, struct kvm_lapic_state *lapic);
+int engine_vcpu_set_lapic(struct engine_vcpu *v, const struct kvm_lapic_state *lapic);
+int engine_vcpu_get_mp_state(struct engine_vcpu *v, struct kvm_mp_state *mp);
+int engine_vcpu_set_mp_state(struct engine_vcpu *v, const struct kvm_mp_state *mp);
+
+/* nr entries; returns how many were handled before the first unknown one, or a negative errno. */
+int engine_vcpu_get_msrs(struct engine_vcpu *v, struct kvm_msr_entry *entries, unsigned nr);
+int engine_vcpu_set_msrs(struct engine_vcpu *v, const struct kvm_msr_entry *entries, unsigned nr);
+
+/* Breakpoints and single step for debuggers: exits with KVM_EXIT_DEBUG. KVM_SET_GUEST_DEBUG. */
+int engine_vcpu_set_guest_debug(struct engine_vcpu *v, const struct kvm_guest_debug *dbg);
+
+/* Linear to physical by the current tables, without side effects. KVM_TRANSLATE. */
+int engine_vcpu_translate(struct engine_vcpu *v, struct kvm_translation *tr);
+
+/* Guest TSC frequency in kHz. */
+uint32_t engine_vcpu_tsc_khz(struct engine_vcpu *v);
+
+#endif

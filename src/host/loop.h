@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The main loop: one epoll set, run by the thread that created the VM. Descriptors, deadlines and
+ * work posted by other threads all end up in callbacks on that thread.
+ */
+#ifndef HOST_LOOP_H
+#define HOST_LOOP_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/list.h"
+
+struct loop;
+
+struct loop *loop_new(struct error *err);
+void loop_free(struct loop *loop); /* after loop_run() returned; NULL is fine */
+
+/* Runs callbacks until loop_stop(). The calling thread is "the main loop thread". */
+void loop_run(struct loop *loop);
+
+/* Any thread, and signal handlers: makes loop_run() return after the callback it is in. */
+void loop_stop(struct loop *loop);
+
+/*
+ * A watched descriptor, embedded in its owner. events are EPOLLIN and EPOLLOUT bits.
+ * fn runs on the main loop thread and may remove or change the watch it is called for.
+ */
+struct loop_fd {
+	int fd;
+	void (*fn)(struct loop_fd *w, uint32_t events);
+};
+
+/*
+ * Starts, changes and ends watching; any thread, but a remove from another thread may still see
+ * one last callback. loop_fd_add returns 0 or a negative errno; -EPERM means the descriptor cannot
+ * be polled (a regular file).
+ */
+int loop_fd_add(struct loop *loop, struct loop_fd *w, uint32_t events);
+void loop_fd_set_events(struct loop *loop, struct loop_fd *w, uint32_t events);
+void loop_fd_remove(struct loop *loop, struct loop_fd *w);
+
+/*
+ * Work to be done once on the main loop thread, embedded in its owner. Posting it again before it
+ * ran does nothing.
+ */
+struct loop_work {
+	struct list node;
+	int is_queued;
+	void (*fn)(struct loop_work *w);
+};
+
+/* Any thread. */
+void loop_post(struct loop *loop, struct loop_work *w, void (*fn)(struct loop_work *w));
+
+/*
+ * A deadline on CLOCK_MONOTONIC, embedded in its owner and initialised once. arm replaces an
+ * earlier deadline. Any thread; fn runs on the main loop thread with no lock held. A disarm from
+ * another thread does not wait for a callback that has begun.
+ */
+struct loop_timer {
+	struct list node;
+	struct loop *loop;
+	uint64_t deadline_ns; /* 0: not armed */
+	void (*fn)(struct loop_timer *t);
+};
+
+void loop_timer_init(struct loop_timer *t, struct loop *loop, void (*fn)(struct loop_timer *t));
+void loop_timer_arm(struct loop_timer *t, uint64_t deadline_ns);
+void loop_timer_disarm(struct loop_timer *t);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t host_now_ns(void);
+
+#endif
