@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The block cache: straight runs of decoded instructions, keyed by physical address and mode, shared
+ * by all vCPUs of a VM. A block never crosses a page; an instruction that does is decoded anew
+ * each time, into a private block of one.
+ *
+ * A page that holds code is watched: no TLB may hold it writable, so the first store to it (or
+ * device write) drops its blocks and ends the watch. Stores of another vCPU that were past their
+ * TLB check when the watch began are caught by comparing bytes again at the executing CPU's next
+ * serialising point (verify_pending), once every other vCPU has passed a safe point (cpu.epoch).
+ *
+ * Memory is bounded: when it is full, the oldest part is dropped and reused after every vCPU has
+ * passed a safe point.
+ */
+#ifndef ENGINE_SOFT_CACHE_H
+#define ENGINE_SOFT_CACHE_H
+
+#include "base/list.h"
+#include "core/mem.h"
+#include "engine/soft/cpu.h"
+
+#define BLOCK_INSNS_MAX 64
+
+struct block {
+	uint64_t gpa;	      /* of the first byte */
+	uint32_t mode;	      /* cpu->mode it was decoded for */
+	uint16_t nr;	      /* instructions, without the closing x_block_end */
+	uint16_t size;	      /* bytes of guest code */
+	atomic_bool is_valid; /* any thread clears it; checked before each run */
+	struct block *hash_next;
+	struct list page_node; /* blocks of the same page */
+	struct insn insns[];   /* nr + 1 */
+};
+
+struct block_cache;
+
+struct block_cache *block_cache_new(struct soft_vm *vm, uint64_t size_bytes);
+void block_cache_free(struct block_cache *bc);
+
+/*
+ * The block at c->rip in c->mode, found or decoded. Faults (instruction fetch) leave by the unwind
+ * door with c->insn NULL. With MODE_STEP in the mode the block has one instruction.
+ * Valid until this vCPU's next safe point.
+ */
+struct block *block_find(struct cpu *c);
+
+/* As block_find() but one instruction only, private to c and not watched: see cpu_restart_alone(). */
+struct block *block_alone(struct cpu *c);
+
+/* Any thread: guest physical bytes changed; drops every block that holds one of them. */
+void block_cache_invalidate(struct block_cache *bc, gpa_t gpa, uint64_t len);
+
+/* True when the page holds watched code: its stores must take the slow path. Any thread. */
+bool block_cache_is_watched(struct block_cache *bc, gpa_t gpa);
+
+/* At serialising instructions, interrupt delivery and IRET of c: see above. Cheap when idle. */
+void block_cache_verify(struct cpu *c);
+
+/* Empties c's jump cache: after any change of its address mapping. */
+void jump_cache_flush(struct cpu *c);
+
+#endif

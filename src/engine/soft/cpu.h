@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A software vCPU: the whole architectural state, in the layout interpreter and translator use,
+ * and the few doors by which an instruction leaves. Everything here belongs to the vCPU's own
+ * thread, except the fields marked "any thread".
+ */
+#ifndef ENGINE_SOFT_CPU_H
+#define ENGINE_SOFT_CPU_H
+
+#include <linux/kvm.h>
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/soft/insn.h"
+#include "x86/cpuid.h"
+#include "x86/regs.h"
+
+struct soft_vm;
+struct lapic;
+struct block;
+
+/* ---- software TLB (mmu.h) ---- */
+
+#define TLB_BITS 9
+#define TLB_SIZE (1u << TLB_BITS)
+#define TLB_NONE 1ull /* a tag no page-aligned address equals */
+
+/*
+ * One translated page. An access of size bytes at va may use host memory at va + addend when
+ * ((va + size - 1) & ~0xfff) equals the tag of its kind. tag_write is any thread: another vCPU may
+ * put TLB_NONE there to make stores take the slow path (a page became code or is logged).
+ */
+struct tlb_entry {
+	uint64_t tag_read;
+	_Atomic uint64_t tag_write;
+	uint64_t tag_fetch;
+	uintptr_t addend;
+};
+
+/* Which rights an access has: three separate TLBs, so that a hit needs no further check. */
+enum tlb_mode {
+	TLB_USER,	   /* CPL 3 */
+	TLB_KERNEL,	   /* CPL 0-2, SMAP in force */
+	TLB_KERNEL_AC,	   /* CPL 0-2, user pages allowed: no SMAP, or RFLAGS.AC */
+	NR_TLB_MODES,
+};
+
+/* ---- mode of execution: the part of the state that decides what bytes mean ---- */
+
+/* cpu->mode; the block cache keys on it. Recomputed by cpu_update_mode(). */
+#define MODE_CODE_SIZE	 0x3u	/* enum code_size */
+#define MODE_STACK_SHIFT 2	/* bits 2-3: enum code_size of the stack (SS.B) */
+#define MODE_FLAT	 BIT(4) /* DS, ES, SS and CS have base 0, limit 4 GiB and all rights, or 64-bit mode */
+#define MODE_REAL	 BIT(5) /* real mode */
+#define MODE_VM86	 BIT(6)
+#define MODE_STEP	 BIT(7) /* blocks of one instruction: TF, guest debug or data breakpoints */
+#define MODE_LONG	 BIT(8) /* EFER.LMA */
+
+/* ---- reasons to leave translated or interpreted code: any thread sets, the vCPU clears ---- */
+
+#define REQ_INTERRUPT BIT(0) /* the LAPIC has something to deliver */
+#define REQ_KICK      BIT(1) /* engine_vcpu_kick() */
+#define REQ_NMI	      BIT(2)
+#define REQ_INIT      BIT(3)
+#define REQ_SIPI      BIT(4)
+#define REQ_TLB_FLUSH BIT(5) /* drop all cached translations, global ones too */
+#define REQ_SAFE      BIT(6) /* pass a safe point: another thread waits for it */
+#define REQ_TIMER     BIT(7) /* the LAPIC timer's deadline has passed */
+#define REQ_SMI       BIT(8) /* never delivered: there is no SMM */
+
+/* ---- memory-mapped accesses of the instruction in progress (mmio.c) ---- */
+
+/*
+ * An instruction that reaches a device leaves the engine in the middle (KVM_EXIT_MMIO) and is run
+ * again from its start when entered anew; what it already did is answered from this log. A string
+ * instruction empties the log after each element it completes.
+ */
+#define MMIO_LOG_MAX 128 /* an XSAVE of 1 KiB in pieces of 8 bytes */
+struct mmio_log {
+	unsigned nr;	/* accesses completed */
+	unsigned next;	/* how many of them the current run has used */
+	struct {
+		uint64_t gpa, data;
+		uint8_t size;
+		bool is_write;
+	} access[MMIO_LOG_MAX];
+};
+
+/* An event on its way to the guest (SDM vol. 3, chapter 6). */
+struct cpu_event {
+	bool is_pending;
+	uint8_t vector;
+	bool has_error;
+	bool is_soft;	   /* INT n, INT3, INTO: privilege checks apply */
+	uint32_t error;
+	uint64_t payload;  /* CR2 for #PF, DR6 bits for #DB */
+};
+
+/* The XSAVE area in standard form (SDM vol. 1, 13.4): legacy region, header, upper halves of YMM. */
+struct xsave_area {
+	uint16_t fcw, fsw;
+	uint8_t ftw, reserved0; /* ftw abridged: one bit per register, 1 = not empty */
+	uint16_t fop;
+	uint64_t fip, fdp;
+	uint32_t mxcsr, mxcsr_mask;
+	uint8_t st[8][16]; /* ST(0) first */
+	uint8_t xmm[16][16];
+	uint8_t reserved1[96];
+	uint64_t xstate_bv, xcomp_bv;
+	uint8_t reserved2[48];
+	uint8_t ymm_high[16][16];
+} __attribute__((aligned(64)));
+
+struct cpu {
+	/* General registers, then SLOT_ZERO and SLOT_RIP. First: decoded operands are offsets into it. */
+	uint64_t gpr[NR_SLOTS];
+
+	uint64_t rip;	 /* next instruction; between blocks only (inside one: SLOT_RIP + off) */
+	uint64_t rflags; /* all of it, status flags included, always up to date */
+	uint32_t mode;	 /* MODE_* */
+	uint8_t cpl;
+	bool in_shadow;	 /* STI, MOV SS or POP SS was the last instruction: no interrupt now */
+	bool is_halted;
+	struct tlb_entry *tlb; /* the one of tlbs[] for the current rights */
+
+	_Atomic uint32_t requests; /* any thread: REQ_* */
+
+	/* Where slow paths note the instruction they serve, so that it can be restarted. */
+	const struct insn *insn;
+	struct block *block;   /* the block being run */
+	jmp_buf unwind;	       /* cpu_unwind() goes here */
+
+	struct segment seg[NR_SEGS];
+	struct {
+		uint64_t base;
+		uint16_t limit;
+	} gdtr, idtr;
+	uint64_t cr0, cr2, cr3, cr4; /* CR8 is the LAPIC's TPR */
+	uint64_t efer, xcr0;
+	uint64_t dr[4], dr6, dr7;
+
+	/* MSRs that instructions use; the rest is in msr.c's table. */
+	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
+	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+	uint64_t tsc_aux, tsc_adjust, pat, misc_enable, spec_ctrl, xss, mcg_status;
+	uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
+	uint64_t mce_banks[32 * 4];
+	uint64_t tsc_offset; /* guest TSC = host TSC + this */
+
+	struct cpu_event exception; /* being delivered or to be delivered next */
+	struct cpu_event interrupt; /* external vector queued by engine_vcpu_interrupt() */
+	bool nmi_pending, nmi_masked;
+	uint8_t sipi_vector;	    /* any thread, under the LAPIC's lock */
+	uint32_t mp_state;	    /* KVM_MP_STATE_* */
+
+	struct xsave_area fpu;
+
+	uint32_t features[NR_CPUID_WORDS]; /* quick tests of cpuid */
+	struct cpuid_table cpuid;
+
+	struct mmio_log mmio;
+	struct kvm_run *run;	 /* the page shared with the caller */
+	uint32_t guest_debug;	 /* KVM_GUESTDBG_* */
+	uint64_t guest_debug_dr[8];
+
+	struct soft_vm *vm;
+	struct lapic *lapic;
+	struct pvclock_vcpu *pvclock;
+	unsigned id; /* APIC id */
+
+	/*
+	 * Any thread reads: grows at every safe point (block boundary outside which no guest
+	 * access is half done). Odd while the vCPU is not executing guest code.
+	 */
+	_Atomic uint64_t epoch;
+
+	uint64_t insn_count; /* instructions completed, for statistics */
+
+	struct tlb_entry tlbs[NR_TLB_MODES][TLB_SIZE];
+	/* Block found last at a linear address: see cache.h. */
+	struct {
+		uint64_t rip; /* linear */
+		struct block *block;
+	} jump_cache[1024];
+};
+
+static inline bool cpu_has(const struct cpu *c, enum cpuid_feature f)
+{
+	return c->features[f / 32] >> (f % 32) & 1;
+}
+
+static inline enum code_size cpu_code_size(const struct cpu *c)
+{
+	return (enum code_size)(c->mode & MODE_CODE_SIZE);
+}
+
+static inline bool cpu_in_64bit(const struct cpu *c)
+{
+	return (c->mode & MODE_CODE_SIZE) == CODE_64;
+}
+
+/* Real mode or virtual-8086 mode: segments are selector * 16. */
+static inline bool cpu_is_real_or_vm86(const struct cpu *c)
+{
+	return c->mode & (MODE_REAL | MODE_VM86);
+}
+
+/* rip of the instruction being executed, and of the one after it. */
+static inline uint64_t insn_rip(const struct cpu *c, const struct insn *i)
+{
+	return c->gpr[SLOT_RIP] + i->off;
+}
+
+static inline uint64_t insn_next_rip(const struct cpu *c, const struct insn *i)
+{
+	return c->gpr[SLOT_RIP] + i->off + i->len;
+}
+
+/*
+ * ---- doors out of an instruction ----
+ * None returns. rip is set to the instruction i itself, which therefore must not have changed any
+ * state yet; the fault is then delivered by the run loop.
+ */
+
+/* Raises an exception without, and with, an error code. */
+void cpu_fault(struct cpu *c, const struct insn *i, unsigned vector) __attribute__((noreturn, cold));
+void cpu_fault_code(struct cpu *c, const struct insn *i, unsigned vector, uint32_t error)
+	__attribute__((noreturn, cold));
+void cpu_page_fault(struct cpu *c, const struct insn *i, gva_t va, uint32_t error)
+	__attribute__((noreturn, cold));
+
+/* #DB with these DR6 bits; rip stays at the next instruction (a trap). */
+void cpu_debug_trap(struct cpu *c, uint64_t next_rip, uint64_t dr6) __attribute__((noreturn, cold));
+
+/* Runs the instruction again as a block of its own: it stores into the page it is running from. */
+void cpu_restart_alone(struct cpu *c, const struct insn *i) __attribute__((noreturn, cold));
+
+/* Leaves to the caller of the engine; c->run is filled. The instruction is run again at entry. */
+void cpu_exit(struct cpu *c, const struct insn *i) __attribute__((noreturn, cold));
+
+/*
+ * ---- changes with consequences ---- each keeps mode, tlb pointer and caches right. They do not
+ * check for faults: callers do that before.
+ */
+
+/* Recomputes mode and the tlb pointer from cr0, cr4, efer, rflags, cpl and segments. */
+void cpu_update_mode(struct cpu *c);
+
+/* RFLAGS as a whole, with bit 1 fixed; recomputes the mode when TF, VM or AC changed. */
+void cpu_set_rflags(struct cpu *c, uint64_t rflags);
+
+/* Power-on and INIT (SDM vol. 3, table 10-1). INIT keeps the FPU, the MSRs and the TSC. */
+void cpu_reset(struct cpu *c, bool is_init);
+
+/* The TSC the guest reads. */
+uint64_t cpu_tsc(const struct cpu *c);
+
+#endif
