@@ -84,9 +84,10 @@ unsigned word_distance(const char *a, const char *b)
 		row[0] = i;
 		for (unsigned j = 1; j <= lb; j++) {
 			unsigned change = diagonal + (a[i - 1] != b[j - 1]);
+			unsigned indel = min(row[j], row[j - 1]) + 1;
 
 			diagonal = row[j];
-			row[j] = min(change, min(row[j] + 1, row[j - 1] + 1));
+			row[j] = min(change, indel);
 		}
 	}
 	return row[lb];

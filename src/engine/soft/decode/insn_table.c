@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of instruction forms, made from insn.def. It names the interpreter's functions, so it is
+ * the one place where decoder and interpreter meet.
+ */
+#include "engine/soft/insn.h"
+
+#include "engine/soft/interp/exec_int.h"
+#include "engine/soft/interp/exec_simd.h"
+#include "engine/soft/interp/exec_sys.h"
+
+const struct insn_row insn_rows[] = {
+#include "engine/soft/insn.def"
+};
+
+const unsigned nr_insn_rows = ARRAY_SIZE(insn_rows);
