@@ -28,8 +28,8 @@ void log_set_raw_terminal(bool on)
 
 void log_write(enum log_level level, const char *fmt, ...)
 {
-	static const char *const prefix[] = {"bantam: ", "bantam: warning: ", "bantam: ",
-					     "bantam: debug: "};
+	static const char *const prefix[] = {
+		"bantam: ", "bantam: warning: ", "bantam: ", "bantam: debug: "};
 	char line[2048];
 	const size_t room = sizeof(line) - 3; /* CR, LF and the terminating zero */
 	va_list ap;
