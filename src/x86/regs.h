@@ -156,6 +156,34 @@ struct segment {
 	uint16_t attr; /* SEG_ATTR_*: descriptor bits 40-47 at 0-7, bits 52-55 at 12-15 */
 };
 
+/* System descriptor types (SDM vol. 3, table 3-2); 16-bit ones lack bit 3. */
+enum x86_system_type {
+	SYS_TSS16_AVAIL = 1,
+	SYS_LDT = 2,
+	SYS_TSS16_BUSY = 3,
+	SYS_CALL_GATE16 = 4,
+	SYS_TASK_GATE = 5,
+	SYS_INT_GATE16 = 6,
+	SYS_TRAP_GATE16 = 7,
+	SYS_TSS_AVAIL = 9,
+	SYS_TSS_BUSY = 11,
+	SYS_CALL_GATE = 12,
+	SYS_INT_GATE = 14,
+	SYS_TRAP_GATE = 15,
+};
+
+/* DR6: causes of a debug exception; bits 0-3 say which breakpoint. */
+#define DR6_BD	   BIT(13) /* a debug register was touched under DR7.GD */
+#define DR6_BS	   BIT(14) /* single step */
+#define DR6_BT	   BIT(15) /* task switch with the T bit */
+#define DR6_CAUSES (0xfu | DR6_BD | DR6_BS | DR6_BT)
+#define DR6_FIXED  0xffff0ff0u /* read as one */
+
+/* DR7. */
+#define DR7_GD	     BIT(13)
+#define DR7_FIXED    BIT(10) /* reads as one */
+#define DR7_WRITABLE 0xffff23ffu
+
 /* Model-specific registers. */
 #define MSR_IA32_TSC		  0x10
 #define MSR_IA32_PLATFORM_ID	  0x17
@@ -180,6 +208,9 @@ struct segment {
 #define MSR_IA32_MTRR_DEF_TYPE	  0x2ff
 #define MSR_IA32_TSC_DEADLINE	  0x6e0
 #define MSR_IA32_X2APIC_BASE	  0x800
+#define MSR_IA32_MCG_CTL	  0x17b
+#define MSR_IA32_DEBUGCTL	  0x1d9
+#define MSR_IA32_MC0_CTL	  0x400
 #define MSR_IA32_XSS		  0xda0
 #define MSR_EFER		  0xc0000080
 #define MSR_STAR		  0xc0000081

@@ -122,6 +122,7 @@ struct cpu {
 	uint32_t mode;	 /* MODE_* */
 	uint8_t cpl;
 	bool in_shadow;	 /* STI, MOV SS or POP SS was the last instruction: no interrupt now */
+	bool in_ss_shadow; /* of these MOV SS or POP SS: no NMI and no #DB trap either */
 	bool is_halted;
 	struct tlb_entry *tlb; /* the one of tlbs[] for the current rights */
 
@@ -140,6 +141,7 @@ struct cpu {
 	uint64_t cr0, cr2, cr3, cr4; /* CR8 is the LAPIC's TPR */
 	uint64_t efer, xcr0;
 	uint64_t dr[4], dr6, dr7;
+	uint64_t debug_hits; /* DR6 bits of data and I/O breakpoints met since debug_take_hits() */
 
 	/* MSRs that instructions use; the rest is in msr.c's table. */
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;

@@ -101,6 +101,9 @@ uint64_t mmu_load_system(struct cpu *c, const struct insn *i, gva_t va, unsigned
 void mmu_store_system(struct cpu *c, const struct insn *i, gva_t va, unsigned size, uint64_t value);
 void mmu_check_system_write(struct cpu *c, const struct insn *i, gva_t va, unsigned len);
 
+/* As mmu_rmw() with these rights: accessed and busy bits of descriptors. NULL: load and store. */
+void *mmu_rmw_system(struct cpu *c, const struct insn *i, gva_t va, unsigned size);
+
 /* After a change of CR0, CR3, CR4, EFER: what must be forgotten. */
 void mmu_flush_all(struct cpu *c);			/* everything, global pages too */
 void mmu_flush_nonglobal(struct cpu *c);		/* MOV to CR3 */
