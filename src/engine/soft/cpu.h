@@ -25,6 +25,7 @@ struct block;
 
 #define TLB_BITS 9
 #define TLB_SIZE (1u << TLB_BITS)
+#define JUMP_CACHE_SIZE 1024u
 #define TLB_NONE 1ull /* a tag no page-aligned address equals */
 
 /*
@@ -79,13 +80,22 @@ enum tlb_mode {
  */
 #define MMIO_LOG_MAX 128 /* an XSAVE of 1 KiB in pieces of 8 bytes */
 struct mmio_log {
-	unsigned nr;	/* accesses completed */
-	unsigned next;	/* how many of them the current run has used */
+	unsigned nr;	 /* accesses completed */
+	unsigned next;	 /* how many of them the current run has used */
+	bool is_pending; /* access[nr] is with the caller (KVM_EXIT_MMIO) */
 	struct {
 		uint64_t gpa, data;
 		uint8_t size;
 		bool is_write;
 	} access[MMIO_LOG_MAX];
+};
+
+/* A port read in progress (pio.h): the instruction is run again once the caller has the data. */
+struct pio_state {
+	enum { PIO_NONE, PIO_PENDING, PIO_READY } state;
+	uint16_t port;
+	uint8_t size;
+	uint32_t count;
 };
 
 /* An event on its way to the guest (SDM vol. 3, chapter 6). */
@@ -131,6 +141,8 @@ struct cpu {
 	/* Where slow paths note the instruction they serve, so that it can be restarted. */
 	const struct insn *insn;
 	struct block *block;   /* the block being run */
+	bool is_alone;	       /* block is one instruction that no cache holds */
+	bool has_split_lock;   /* mmu_split_lock() */
 	jmp_buf unwind;	       /* cpu_unwind() goes here */
 
 	struct segment seg[NR_SEGS];
@@ -163,6 +175,7 @@ struct cpu {
 	struct cpuid_table cpuid;
 
 	struct mmio_log mmio;
+	struct pio_state pio;
 	struct kvm_run *run;	 /* the page shared with the caller */
 	uint32_t guest_debug;	 /* KVM_GUESTDBG_* */
 	uint64_t guest_debug_dr[8];
@@ -180,12 +193,25 @@ struct cpu {
 
 	uint64_t insn_count; /* instructions completed, for statistics */
 
+	/* What no address of a page-table entry may have set: bits 51 to MAXPHYADDR (mmu.c). */
+	uint64_t pte_reserved;
+
+	/*
+	 * tlb is tlb_slow, which stays empty, while every access needs a look of its own (alignment
+	 * checks, watchpoints); the slow path then uses the one of tlbs[] that tlb_mode names.
+	 */
+	uint8_t tlb_mode;
 	struct tlb_entry tlbs[NR_TLB_MODES][TLB_SIZE];
+	uint8_t tlb_flags[NR_TLB_MODES][TLB_SIZE]; /* TLB_GLOBAL, TLB_LARGE (mmu.c) */
+	bool tlb_used[NR_TLB_MODES];		   /* has had entries since it was last emptied */
+	struct tlb_entry tlb_slow[TLB_SIZE];
+
 	/* Block found last at a linear address: see cache.h. */
-	struct {
-		uint64_t rip; /* linear */
+	uint64_t jump_tag; /* in bits 48-62 of every valid key: changes when mapping or rights do */
+	struct jump_entry {
+		uint64_t key; /* linear rip ^ jump_tag */
 		struct block *block;
-	} jump_cache[1024];
+	} jump_cache[JUMP_CACHE_SIZE];
 };
 
 static inline bool cpu_has(const struct cpu *c, enum cpuid_feature f)
@@ -222,6 +248,18 @@ static inline uint64_t insn_next_rip(const struct cpu *c, const struct insn *i)
 
 /*
  * ---- doors out of an instruction ----
+ * They end in cpu_unwind(), which goes to c->unwind with one of these and forgets what the
+ * instruction had locked. Whoever runs guest accesses outside a block sets c->unwind for a while.
+ */
+enum unwind {
+	UNWIND_FAULT = 1, /* c->exception is to be delivered, at rip */
+	UNWIND_EXIT,	  /* c->run is filled: back to the caller of the engine */
+	UNWIND_ALONE,	  /* run the instruction at rip as a block of its own */
+};
+
+void cpu_unwind(struct cpu *c, enum unwind why) __attribute__((noreturn, cold));
+
+/*
  * None returns. rip is set to the instruction i itself, which therefore must not have changed any
  * state yet; the fault is then delivered by the run loop.
  */
