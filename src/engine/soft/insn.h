@@ -131,6 +131,7 @@ struct insn_row {
 #define EXEC_N(f)  .exec = {{0, f##_16, f##_32, f##_64}, {0, f##_16, f##_32, f##_64}}
 #define EXEC_N8(f) .exec = {{f##_8, 0, 0, 0}, {f##_8, 0, 0, 0}}
 
+/* Behind the last row stands one more, insn_rows[nr_insn_rows]: bytes that are no instruction. */
 extern const struct insn_row insn_rows[];
 extern const unsigned nr_insn_rows;
 
@@ -168,7 +169,7 @@ struct insn {
 			    O: the address; A: offset in bits 0-31, selector in 32-47;
 			    enter: size in 0-15, level in 16-23 */
 	int32_t disp;	 /* of the address; with base SLOT_RIP it counts from the block's first byte */
-	uint16_t row;	 /* index into insn_rows */
+	uint16_t row;	 /* index into insn_rows; nr_insn_rows: no instruction */
 	uint16_t off;	 /* bytes from the start of the block */
 	uint8_t len;	 /* bytes, 1-15 */
 	uint8_t reg;	 /* byte offset in cpu->gpr of ModRM.reg or of the register in the opcode:
@@ -194,8 +195,8 @@ enum code_size { CODE_16, CODE_32, CODE_64 };
  * *out is complete except for what the caller owns: nothing.
  * features: the guest's CPUID words; rows whose feature is missing decode as #UD.
  * Returns its length, or 0 when avail (below 15) ends before the instruction does. Bytes that are
- * no instruction give one whose exec raises #UD; more than 15 bytes one that raises #GP(0). Never
- * reads past avail. Pure, any thread, after decode_init().
+ * no instruction give one whose exec raises #UD and whose row is nr_insn_rows; more than 15 bytes
+ * one that raises #GP(0). Never reads past avail. Pure, any thread, after decode_init().
  */
 unsigned decode(const uint8_t *bytes, unsigned avail, enum code_size size,
 		const uint32_t features[NR_CPUID_WORDS], unsigned off, struct insn *out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of instruction forms, made from insn.def. It names the interpreter's functions, so it is
- * the one place where decoder and interpreter meet.
+ * The table of instruction forms, made from insn.def. It names the interpreter's functions, so it
+ * is the one place where decoder and interpreter meet.
  */
 #include "engine/soft/insn.h"
 
@@ -11,6 +11,8 @@
 
 const struct insn_row insn_rows[] = {
 #include "engine/soft/insn.def"
+	/* Bytes that are no instruction; not in the index. */
+	{.name = "(bad)", .attr = A_END | A_NOTEST},
 };
 
-const unsigned nr_insn_rows = ARRAY_SIZE(insn_rows);
+const unsigned nr_insn_rows = ARRAY_SIZE(insn_rows) - 1;
