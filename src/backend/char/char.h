@@ -20,9 +20,9 @@ struct char_dev;
 struct char_ops {
 	/*
 	 * Takes up to len bytes and returns how many. After fewer than len the front end keeps the
-	 * rest and the back end calls front->writable once it can take some again. Bytes taken reach
-	 * the outside even when the back end is freed right after, except on a broken stream, where
-	 * everything is taken and dropped.
+	 * rest and the back end calls front->writable once it can take some again. Bytes taken
+	 * reach the outside even when the back end is freed right after, except on a broken stream,
+	 * where everything is taken and dropped.
 	 */
 	size_t (*write)(struct char_dev *c, const void *data, size_t len);
 
@@ -37,8 +37,8 @@ struct char_ops {
 /* What a front end answers; main loop thread, no lock of the back end held. */
 struct char_front {
 	/*
-	 * Bytes have arrived. Returns how many were taken; the back end keeps the rest (and reads no
-	 * more from its source) until char_read_more().
+	 * Bytes have arrived. Returns how many were taken; the back end keeps the rest (and reads
+	 * no more from its source) until char_read_more().
 	 */
 	size_t (*receive)(void *ctx, const void *data, size_t len);
 

@@ -5,8 +5,8 @@
  * lowest priority. Belongs to the engine, as KVM's belongs to the kernel.
  *
  * Each LAPIC has one lock; functions marked "any thread" take it. When something becomes
- * deliverable the LAPIC sets a request bit and wakes the vCPU through its notify callback, which is
- * called with the lock held and must not call back.
+ * deliverable the LAPIC sets a request bit and wakes the vCPU through its notify callback. All
+ * callbacks but nmi, init and sipi are made with the lock held, and none may call back.
  */
 #ifndef ENGINE_SOFT_LAPIC_H
 #define ENGINE_SOFT_LAPIC_H
@@ -20,14 +20,15 @@ struct lapic_bus;
 
 /* What a LAPIC asks of its CPU; any thread, short and without locks of its own but a wake-up's. */
 struct lapic_cpu_ops {
-	void (*notify)(void *cpu);		    /* an interrupt may be deliverable now */
+	void (*notify)(
+		void *cpu); /* an interrupt may be deliverable, or an EOI is to be reported */
 	void (*nmi)(void *cpu);
 	void (*init)(void *cpu);
-	void (*sipi)(void *cpu, uint8_t vector);    /* start at vector << 12 */
-	uint64_t (*tsc)(void *cpu);		    /* the guest's TSC now */
+	void (*sipi)(void *cpu, uint8_t vector); /* start at vector << 12 */
+	uint64_t (*tsc)(void *cpu);		 /* the guest's TSC now */
 	/*
-	 * Call lapic_timer_expired() on the vCPU's thread, or lapic_timer_check() on any, at this
-	 * CLOCK_MONOTONIC time (0: no deadline). vCPU thread, or any thread while it is stopped.
+	 * Call lapic_timer_expired() at this CLOCK_MONOTONIC time (0: no deadline). Comes on the
+	 * vCPU's thread, or on any thread while it is stopped.
 	 */
 	void (*set_deadline)(void *cpu, uint64_t host_ns);
 };
@@ -47,7 +48,8 @@ struct lapic *lapic_new(struct lapic_bus *bus, unsigned id, bool is_bsp,
 void lapic_free(struct lapic *l);
 void lapic_reset(struct lapic *l, bool is_init); /* INIT keeps the id and APICBASE */
 
-/* IA32_APICBASE; write returns false for #GP(0). */
+/* IA32_APICBASE; write returns false for #GP(0). Bits from the CPU's address width up to bit 51
+ * are the caller's to check. */
 uint64_t lapic_base(struct lapic *l);
 bool lapic_set_base(struct lapic *l, uint64_t value, bool is_host);
 
@@ -72,13 +74,24 @@ int lapic_accept(struct lapic *l);
 /* Whether the PIC's interrupt line reaches this CPU: LVT LINT0 in ExtINT mode, or APIC disabled. */
 bool lapic_takes_extint(struct lapic *l);
 
-/* The vector of an EOI that must be reported to the caller (KVM_EXIT_IOAPIC_EOI), or -1; takes it. */
+/* The vector of an EOI that must be reported to the caller (KVM_EXIT_IOAPIC_EOI), or -1; takes it.
+ */
 int lapic_take_eoi(struct lapic *l);
 
-/* The deadline has passed: raises the timer interrupt if it is due, sets the next deadline. */
+/*
+ * The deadline has passed: raises the timer interrupt if it is due, sets the next deadline. Any
+ * thread; harmless when called early.
+ */
 void lapic_timer_expired(struct lapic *l);
 
-/* KVM's register page (KVM_GET_LAPIC); x2APIC id format when in that mode. */
+/* The guest's TSC was written: works out anew when a TSC deadline will pass. */
+void lapic_tsc_changed(struct lapic *l);
+
+/*
+ * KVM's register page (KVM_GET_LAPIC) with 32-bit ids in x2APIC mode (KVM_CAP_X2APIC_API). Setting
+ * wants APICBASE set before; -EINVAL when the id is another CPU's. The timer goes on from TMCCT; a
+ * TSC deadline is an MSR of its own.
+ */
 void lapic_get_state(struct lapic *l, struct kvm_lapic_state *s);
 int lapic_set_state(struct lapic *l, const struct kvm_lapic_state *s);
 
