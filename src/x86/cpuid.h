@@ -60,10 +60,13 @@ enum cpuid_feature {
 	FEAT_TSC_DEADLINE = FEATURE(CPUID_1_ECX, 24),
 	FEAT_AES = FEATURE(CPUID_1_ECX, 25),
 	FEAT_XSAVE = FEATURE(CPUID_1_ECX, 26),
+	FEAT_OSXSAVE = FEATURE(CPUID_1_ECX, 27),
 	FEAT_AVX = FEATURE(CPUID_1_ECX, 28),
 	FEAT_F16C = FEATURE(CPUID_1_ECX, 29),
 	FEAT_RDRAND = FEATURE(CPUID_1_ECX, 30),
+	FEAT_HYPERVISOR = FEATURE(CPUID_1_ECX, 31),
 	FEAT_FSGSBASE = FEATURE(CPUID_7_EBX, 0),
+	FEAT_TSC_ADJUST = FEATURE(CPUID_7_EBX, 1),
 	FEAT_BMI1 = FEATURE(CPUID_7_EBX, 3),
 	FEAT_AVX2 = FEATURE(CPUID_7_EBX, 5),
 	FEAT_SMEP = FEATURE(CPUID_7_EBX, 7),
@@ -81,6 +84,7 @@ enum cpuid_feature {
 	FEAT_VPCLMUL = FEATURE(CPUID_7_ECX, 10),
 	FEAT_RDPID = FEATURE(CPUID_7_ECX, 22),
 	FEAT_FSRM = FEATURE(CPUID_7_EDX, 4),
+	FEAT_SPEC_CTRL = FEATURE(CPUID_7_EDX, 26), /* MSRs SPEC_CTRL and PRED_CMD */
 	FEAT_ARCH_CAPABILITIES = FEATURE(CPUID_7_EDX, 29),
 	FEAT_XSAVEOPT = FEATURE(CPUID_D_1_EAX, 0),
 	FEAT_XSAVEC = FEATURE(CPUID_D_1_EAX, 1),
@@ -109,13 +113,27 @@ struct cpu_topology {
 /*
  * Fills table with a named model: "x86-64-v2", "x86-64-v3", "host", or "auto" (v3 where this host
  * has AVX2, BMI2 and FMA, else v2). Includes the hypervisor leaves 0x40000000 and 0x40000001 (KVM's
- * signature, clock sources with the stable bit).
- * Returns 0 or -EINVAL with the known names in err.
+ * signature, clock sources with the stable bit). The vendor is the host's, because it decides what
+ * SYSENTER and SYSCALL do on the silicon. A model claims freedom from speculation bugs
+ * (ARCH_CAPABILITIES and its kin): an engine on which that is not so clears the bits.
+ * What follows control registers is left to the engine: OSXSAVE is 0, leaf 0xD subleaves 0 and 1
+ * give in EBX the size for everything the model has.
+ * Returns 0, or -EINVAL: unknown name (err lists the known ones), or a model this host cannot give.
  */
 int cpuid_model(const char *name, struct cpuid_table *table, struct error *err);
 
+/* Puts the word of feature bits of one leaf back into a table; absent leaves are not added. */
+void cpuid_set_feature_word(struct cpuid_table *table, enum cpuid_word word, uint32_t bits);
+
 /*
- * Writes vCPU number's APIC id and the topology into leaves 1, 4, 0xB and 0x1F of its table.
+ * To be called after clearing bits: clears every feature that needs one that is gone (AVX without
+ * XSAVE, AVX2 without AVX, ...) and makes leaf 0xD agree.
+ */
+void cpuid_settle(struct cpuid_table *table);
+
+/*
+ * Writes vCPU number's APIC id and the topology into its table: leaves 1, 4, 0xB and 0x1F, and on
+ * AMD 0x80000008, 0x8000001D and 0x8000001E.
  * APIC ids equal the vCPU number when cores and threads are powers of two; otherwise see
  * topology_apic_id().
  */
@@ -127,7 +145,10 @@ uint32_t topology_apic_id(const struct cpu_topology *topo, unsigned vcpu);
 /* The entry for a leaf and subleaf, or NULL. */
 struct kvm_cpuid_entry2 *cpuid_find(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf);
 
-/* As the instruction answers: out-of-range leaves give the highest basic leaf (SDM, CPUID). */
+/*
+ * As the instruction answers: out-of-range leaves give the highest basic leaf (SDM, CPUID), or
+ * zeros on AMD.
+ */
 struct cpuid_result cpuid_lookup(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf);
 
 bool cpuid_has(const struct cpuid_table *table, enum cpuid_feature feature);

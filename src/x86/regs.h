@@ -184,6 +184,31 @@ enum x86_system_type {
 #define DR7_FIXED    BIT(10) /* reads as one */
 #define DR7_WRITABLE 0xffff23ffu
 
+/*
+ * IA32_ARCH_CAPABILITIES: what a CPU says it is free of. A kernel that reads all of ARCH_CAP_IMMUNE
+ * chooses neither page-table isolation nor return thunks, only enhanced IBRS.
+ */
+#define ARCH_CAP_RDCL_NO	BIT64(0)
+#define ARCH_CAP_IBRS_ALL	BIT64(1)
+#define ARCH_CAP_SKIP_L1DFL	BIT64(3)
+#define ARCH_CAP_SSB_NO		BIT64(4)
+#define ARCH_CAP_MDS_NO		BIT64(5)
+#define ARCH_CAP_PSCHANGE_MC_NO BIT64(6)
+#define ARCH_CAP_TAA_NO		BIT64(8)
+#define ARCH_CAP_SBDR_SSDP_NO	BIT64(13)
+#define ARCH_CAP_FBSDP_NO	BIT64(14)
+#define ARCH_CAP_PSDP_NO	BIT64(15)
+#define ARCH_CAP_BHI_NO		BIT64(20)
+#define ARCH_CAP_PBRSB_NO	BIT64(24)
+#define ARCH_CAP_GDS_NO		BIT64(26)
+#define ARCH_CAP_RFDS_NO	BIT64(27)
+#define ARCH_CAP_ITS_NO		BIT64(62)
+#define ARCH_CAP_IMMUNE                                                                            \
+	(ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_SKIP_L1DFL | ARCH_CAP_SSB_NO |            \
+	 ARCH_CAP_MDS_NO | ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO | ARCH_CAP_SBDR_SSDP_NO |     \
+	 ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO | ARCH_CAP_BHI_NO | ARCH_CAP_PBRSB_NO |              \
+	 ARCH_CAP_GDS_NO | ARCH_CAP_RFDS_NO | ARCH_CAP_ITS_NO)
+
 /* Model-specific registers. */
 #define MSR_IA32_TSC		  0x10
 #define MSR_IA32_PLATFORM_ID	  0x17
