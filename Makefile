@@ -40,6 +40,31 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -o $@ $< $(LIB) -lcmocka $(LDLIBS)
 
+# ---- the two commands ----
+# Each installs what it lacks, as root or through sudo, then calls make again, because a compiler may
+# be among it.
+
+BUILD_PACKAGES := gcc libc6-dev linux-libc-dev
+RUN_PACKAGES   := busybox-static cpio gzip
+CHECK_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3-minimal xz-utils file \
+	acpica-tools bsdutils procps qemu-system-x86 lz4 kmod tmux
+
+run:
+	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES)
+	@$(MAKE) --no-print-directory -s all
+	@tools/run-shell $(BUILD)
+
+check:
+	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(CHECK_PACKAGES)
+	@$(MAKE) --no-print-directory -s -j2 all check-programs
+	@BUILD=$(BUILD) tests/run $(BUILD)/check $(CHECKS)
+
+# Everything that `check` runs, in this order.
+CHECKS = tools/check-layers tools/check-headers tools/check-format $(UNIT_BINS) \
+	$(sort $(wildcard tests/e2e/*.sh))
+.PHONY: check-programs
+check-programs: $(UNIT_BINS)
+
 check-unit: $(UNIT_BINS)
 	@failed=0; for t in $(UNIT_BINS); do $$t || failed=1; done; exit $$failed
 
