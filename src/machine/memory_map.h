@@ -17,10 +17,6 @@
 #define HPET_BASE   0xfed00000u
 #define LAPIC_BASE  0xfee00000u
 
-/* The kernel's own pages on Intel hosts: identity map, then the TSS (KVM api.rst, 4.39 and 4.9). */
-#define KVM_IDENTITY_MAP_BASE 0xfeffc000u
-#define KVM_TSS_BASE	      0xfeffd000u
-
 /* Adds size bytes of RAM (whole pages) from address 0, around the hole. */
 int memory_map_add_ram(struct mem *m, uint64_t size, struct error *err);
 
