@@ -40,7 +40,10 @@ enum insn_mode { MODE_ANY, MODE_64, MODE_NOT64 };
 
 enum insn_w { W_ANY, W_0, W_1 };
 
-/* VEX_NO: legacy encoding only. */
+/*
+ * VEX_NO: legacy encoding only. VEX_LIG: VEX.L may be 0 or 1; operands that end in x follow it. A
+ * VEX row without an H or B operand takes no other vvvv than 1111b.
+ */
 enum insn_vex { VEX_NO, VEX_128, VEX_256, VEX_LIG };
 
 /*
@@ -58,6 +61,7 @@ enum insn_operand {
 	O_Eb, O_Ew, O_Ed, O_Eq, O_Ev, O_Ey, O_Gb, O_Gw, O_Gd, O_Gq, O_Gv, O_Gy, O_Gz,
 	O_Mb, O_Mw, O_Md, O_Mq, O_Mv, O_My, O_Mdq, O_Ma, O_Mp, O_Ms, O_M,
 	O_Rd, O_Rq, O_Rv, O_Ry, O_By,
+	O_Edb, O_Edw, /* a dword register (never AH...), or a byte, a word in memory: PINSRB, PEXTRW */
 	O_Ib, O_Iw, O_Iz, O_Iv, O_sIb, /* sIb: sign-extended to the operand size */
 	O_Jb, O_Jz, O_Ap, O_Ob, O_Ov, O_Sw, O_Cd, O_Dd,
 	O_Xb, O_Xv, O_Xz, O_Yb, O_Yv, O_Yz, O_Zb, O_Zv, O_Zq,
@@ -68,8 +72,12 @@ enum insn_operand {
 	/* vector: register size follows VEX.L, memory size is in the suffix */
 	O_Vx, O_Wx, O_Ux, O_Hx, O_Lx, O_Mx,
 	O_Vdq, O_Wdq, O_Udq, O_Hdq, O_Ldq, O_Vqq, O_Wqq,
-	O_Wss, O_Wsd, O_Wd, O_Wq, O_Ww, O_Wb, O_Whx, /* Whx: half the vector */
+	O_Hqq, O_Mqq,
+	O_Wss, O_Wsd, O_Wd, O_Wq, O_Ww, O_Wb,
+	O_Whx, O_Wqx, O_Wex, /* half, a quarter, an eighth of the vector */
 	O_Pq, O_Qq, O_Nq, O_Qd, O_XMM0,
+	O_VSd, O_VSq, /* gather: a SIB whose index (insn.index bits 0-3, 4 included) is a vector register */
+	O_DSrDI,      /* implicit memory at DS:rDI, the segment may be overridden: MASKMOVDQU */
 	NR_OPERANDS,
 };
 
