@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "unit/test.h"
+
+#include "core/bus.h"
+
+struct toy {
+	struct bus_region region;
+	uint64_t offset, value;
+	unsigned size, calls;
+};
+
+static uint64_t toy_read(void *dev, uint64_t offset, unsigned size)
+{
+	struct toy *t = dev;
+
+	t->calls++;
+	return 0x1111111111111111ull * (offset + 1) >> (64 - 8 * size);
+}
+
+static void toy_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct toy *t = dev;
+
+	t->calls++;
+	t->offset = offset;
+	t->size = size;
+	t->value = value;
+}
+
+static const struct bus_ops any_size = {toy_read, toy_write, 1, 8};
+static const struct bus_ops only_four = {toy_read, toy_write, 4, 4};
+static const struct bus_ops only_one = {toy_read, toy_write, 1, 1};
+
+static struct toy *add(struct bus *bus, struct toy *t, uint64_t base, uint64_t size,
+		       const struct bus_ops *ops)
+{
+	struct error err;
+
+	*t = (struct toy){
+		.region = {.name = "toy", .base = base, .size = size, .ops = ops, .dev = t}};
+	assert_int_equal(bus_add(bus, &t->region, &err), 0);
+	return t;
+}
+
+static void write_reaches_the_device_with_its_offset(void **state)
+{
+	struct bus *bus = bus_new(BUS_MMIO);
+	struct toy t;
+	uint32_t value = 0xcafe;
+
+	add(bus, &t, 0x1000, 0x100, &any_size);
+	assert_true(bus_write(bus, 0x1010, &value, 4));
+	assert_int_equal(t.offset, 0x10);
+	assert_int_equal(t.size, 4);
+	assert_int_equal(t.value, 0xcafe);
+	bus_free(bus);
+}
+
+static void empty_bus_reads_all_ones(void **state)
+{
+	struct bus *bus = bus_new(BUS_PIO);
+	uint32_t value = 0;
+
+	assert_false(bus_read(bus, 0x80, &value, 4));
+	assert_int_equal(value, 0xffffffff);
+	assert_false(bus_write(bus, 0x80, &value, 4));
+	bus_free(bus);
+}
+
+static void wide_access_is_split_for_a_narrow_device(void **state)
+{
+	struct bus *bus = bus_new(BUS_PIO);
+	struct toy t;
+	uint32_t value = 0;
+
+	add(bus, &t, 0x3f8, 8, &only_one);
+	assert_true(bus_read(bus, 0x3f8, &value, 4));
+	assert_int_equal(t.calls, 4);
+	assert_int_equal(value, 0x44332211);
+	bus_free(bus);
+}
+
+static void narrow_access_to_a_wide_device_is_refused(void **state)
+{
+	struct bus *bus = bus_new(BUS_MMIO);
+	struct toy t;
+	uint8_t value = 0;
+
+	add(bus, &t, 0xfec00000, 0x1000, &only_four);
+	assert_false(bus_read(bus, 0xfec00000, &value, 1));
+	assert_int_equal(value, 0xff);
+	assert_int_equal(t.calls, 0);
+	bus_free(bus);
+}
+
+static void access_over_the_end_reaches_both_neighbours(void **state)
+{
+	struct bus *bus = bus_new(BUS_PIO);
+	struct toy low, high;
+	uint16_t value = 0x0201;
+
+	add(bus, &low, 0x60, 1, &only_one);
+	add(bus, &high, 0x61, 1, &only_one);
+	assert_true(bus_write(bus, 0x60, &value, 2));
+	assert_int_equal(low.value, 1);
+	assert_int_equal(high.value, 2);
+	bus_free(bus);
+}
+
+static void overlap_is_refused_and_both_are_named(void **state)
+{
+	struct bus *bus = bus_new(BUS_PIO);
+	struct toy t;
+	struct bus_region second = {.name = "second", .base = 0x67, .size = 4, .ops = &any_size};
+	struct error err = {0};
+
+	add(bus, &t, 0x60, 8, &only_one);
+	assert_int_equal(bus_add(bus, &second, &err), -EEXIST);
+	assert_string_equal(err.text, "second and toy both want address 0x67");
+	bus_free(bus);
+}
+
+static void removed_device_is_gone(void **state)
+{
+	struct bus *bus = bus_new(BUS_PIO);
+	struct toy t;
+	uint8_t value;
+
+	add(bus, &t, 0x60, 8, &only_one);
+	bus_remove(bus, &t.region);
+	assert_false(bus_read(bus, 0x60, &value, 1));
+	bus_free(bus);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(write_reaches_the_device_with_its_offset),
+		cmocka_unit_test(empty_bus_reads_all_ones),
+		cmocka_unit_test(wide_access_is_split_for_a_narrow_device),
+		cmocka_unit_test(narrow_access_to_a_wide_device_is_refused),
+		cmocka_unit_test(access_over_the_end_reaches_both_neighbours),
+		cmocka_unit_test(overlap_is_refused_and_both_are_named),
+		cmocka_unit_test(removed_device_is_gone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
