@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/boot.h"
 
-#include <inttypes.h>
+#include <elf.h>
 #include <string.h>
 
 #include "base/base.h"
 #include "boot/layout.h"
 #include "boot/loader/bzimage.h"
+#include "boot/loader/multiboot.h"
+#include "boot/loader/pvh.h"
 #include "x86/regs.h"
 
 /* Selectors of the Linux boot protocol; the other protocols accept any. */
@@ -98,11 +100,43 @@ static int refuse(const struct image *img, struct error *err)
 		"header in the first 8192 bytes");
 }
 
+static int load_elf(struct mem *m, const struct boot_config *cfg, struct boot_entry *entry,
+		    struct error *err)
+{
+	const struct image *img = cfg->kernel;
+	struct multiboot_header header;
+	struct elf elf;
+	uint64_t pvh_entry;
+
+	int ret = elf_read(img, &elf, err);
+	if (ret)
+		return ret;
+	ret = pvh_find_entry(img, &elf, &pvh_entry, err);
+	if (!ret)
+		return pvh_load(m, cfg, &elf, pvh_entry, entry, err);
+	if (ret != -ENOENT)
+		return ret;
+	if (!multiboot_find(img, &header))
+		return multiboot_load(m, cfg, &header, &elf, entry, err);
+	if (elf.is_64 && elf.machine == EM_X86_64)
+		return elf_load_linux(m, cfg, &elf, entry, err);
+	return image_error(
+		img, err, -ENOEXEC,
+		"a 32-bit ELF file without PVH note or multiboot header: give the bzImage of "
+		"this kernel, or build it with CONFIG_PVH");
+}
+
 static int load_kernel(struct mem *m, const struct boot_config *cfg, struct boot_entry *entry,
 		       struct error *err)
 {
+	struct multiboot_header header;
+
 	if (bzimage_matches(cfg->kernel))
 		return bzimage_load(m, cfg, entry, err);
+	if (elf_matches(cfg->kernel))
+		return load_elf(m, cfg, entry, err);
+	if (!multiboot_find(cfg->kernel, &header))
+		return multiboot_load(m, cfg, &header, NULL, entry, err);
 	return refuse(cfg->kernel, err);
 }
 

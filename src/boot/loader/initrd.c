@@ -6,6 +6,15 @@
 #include "base/base.h"
 #include "boot/layout.h"
 
+static bool fits_after_kernel(const struct boot_config *cfg, const struct initrd_rules *rules,
+			      uint64_t *addr)
+{
+	*addr = ALIGN_UP(rules->kernel_end, (uint64_t)GUEST_PAGE_SIZE);
+	return rules->after_kernel && *addr < rules->limit &&
+	       cfg->initrd->size <= rules->limit - *addr &&
+	       e820_is_ram(cfg->e820, *addr, cfg->initrd->size);
+}
+
 static int find_place(const struct boot_config *cfg, const struct initrd_rules *rules,
 		      uint64_t limit, uint64_t *addr, uint64_t *largest)
 {
@@ -25,7 +34,7 @@ int initrd_load(struct mem *m, const struct boot_config *cfg, const struct initr
 		struct initrd *out, struct error *err)
 {
 	const struct image *img = cfg->initrd;
-	uint64_t addr, room;
+	uint64_t addr, room = 0;
 
 	*out = (struct initrd){0};
 	if (!img)
@@ -33,7 +42,9 @@ int initrd_load(struct mem *m, const struct boot_config *cfg, const struct initr
 	if (!img->size)
 		return image_error(img, err, -EINVAL, "the file is empty");
 
-	int ret = find_place(cfg, rules, rules->limit, &addr, &room);
+	int ret = 0;
+	if (!fits_after_kernel(cfg, rules, &addr))
+		ret = find_place(cfg, rules, rules->limit, &addr, &room);
 	if (ret && rules->can_be_above)
 		ret = find_place(cfg, rules, UINT64_MAX, &addr, &room);
 	if (ret)

@@ -18,6 +18,7 @@ struct initrd_rules {
 	uint64_t limit;			   /* first address it must not reach */
 	bool can_be_above;		   /* when it does not fit there: anywhere */
 	uint64_t kernel_start, kernel_end; /* never over this */
+	bool after_kernel;		   /* on the page after kernel_end, if there is room */
 };
 
 /*
