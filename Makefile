@@ -59,6 +59,13 @@ check:
 	@$(MAKE) --no-print-directory -s -j2 all check-programs
 	@BUILD=$(BUILD) tests/run $(BUILD)/check $(CHECKS)
 
+# Boots a Debian kernel under bantam and under QEMU's TCG in turn and prints both costs.
+bench:
+	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES) python3-minimal qemu-system-x86
+	@$(MAKE) --no-print-directory -s all
+	@tools/make-initramfs $(BUILD)/bench.cpio.gz bench/off.sh
+	@bench/boot.py $(BUILD)/bantam "$$(tools/get-kernel)" $(BUILD)/bench.cpio.gz
+
 # Everything that `check` runs, in this order.
 CHECKS = tools/check-layers tools/check-headers tools/check-format $(UNIT_BINS) \
 	$(sort $(wildcard tests/e2e/*.sh))
