@@ -163,6 +163,25 @@ void far_call(struct cpu *c, const struct insn *i, uint16_t selector, uint64_t o
 void far_return(struct cpu *c, const struct insn *i, unsigned size, unsigned extra);
 void interrupt_return(struct cpu *c, const struct insn *i, unsigned size);
 
+/* What far returns and IRET popped and checked, before anything is loaded. */
+struct far_return_state {
+	uint64_t rip, sp;
+	uint64_t cs_desc, ss_desc; /* ss_desc 0: a null SS */
+	uint16_t cs, ss;
+	bool has_stack; /* SS:SP were popped too; else sp is the current stack's */
+};
+void return_check_code(struct cpu *c, const struct insn *i, uint16_t selector, uint64_t rip,
+		       uint64_t *desc);
+uint64_t return_check_stack(struct cpu *c, const struct insn *i, uint16_t ss, uint64_t code,
+			    unsigned cpl);
+void return_commit(struct cpu *c, const struct insn *i, const struct far_return_state *r);
+
+/* SYSCALL, SYSRET, SYSENTER, SYSEXIT (syscall.c); size is that of the return: 4 or 8. */
+void fast_syscall(struct cpu *c, const struct insn *i);
+void fast_sysret(struct cpu *c, const struct insn *i, unsigned size);
+void fast_sysenter(struct cpu *c, const struct insn *i);
+void fast_sysexit(struct cpu *c, const struct insn *i, unsigned size);
+
 /* Task switches (task.c; SDM vol. 3, chapter 8). */
 enum task_cause { TASK_JUMP, TASK_CALL, TASK_IRET, TASK_EVENT };
 struct task_switch {
