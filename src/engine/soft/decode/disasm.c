@@ -180,7 +180,7 @@ static void add_string_operand(struct text *t, const struct parsed *p, const str
 	else
 		add_segment(t, p, "ds:");
 	text_add(t, "[");
-	add_gpr(t, o->place == AT_DST ? RDI : RSI, 1u << p->addr_log2, true);
+	add_gpr(t, o->place == AT_SRC ? RSI : RDI, 1u << p->addr_log2, true);
 	text_add(t, "]");
 }
 
@@ -244,6 +244,7 @@ static void add_operand(struct text *t, const struct parsed *p, enum insn_operan
 		break;
 	case AT_SRC:
 	case AT_DST:
+	case AT_SRC_DI:
 		add_string_operand(t, p, o);
 		break;
 	case AT_NONE:

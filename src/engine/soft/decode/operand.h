@@ -17,12 +17,13 @@ enum operand_place {
 	AT_VVVV,
 	AT_IS4, /* bits 4-7 of an immediate byte */
 	AT_IMM,
-	AT_REL,	  /* relative branch target */
-	AT_FAR,	  /* far pointer in the instruction */
-	AT_MOFFS, /* address in the instruction */
-	AT_SRC,	  /* memory at rSI */
-	AT_DST,	  /* memory at rDI */
-	AT_FIXED, /* one register or constant, see operand_info.number */
+	AT_REL,	   /* relative branch target */
+	AT_FAR,	   /* far pointer in the instruction */
+	AT_MOFFS,  /* address in the instruction */
+	AT_SRC,	   /* memory at rSI */
+	AT_DST,	   /* memory at ES:rDI */
+	AT_SRC_DI, /* memory at rDI, in DS or the override */
+	AT_FIXED,  /* one register or constant, see operand_info.number */
 };
 
 enum register_file {

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Runs a trial on the soft engine, as user code of a small guest whose exception handlers do one
+ * port write each: through engine.h only, so that fetch, paging and delivery take part as well.
+ */
+#ifndef TESTS_CPU_GUEST_H
+#define TESTS_CPU_GUEST_H
+
+#include "base/error.h"
+#include "cpu/state.h"
+
+struct guest;
+
+/* fs_base: see native_fs_base(). xcr0: what the guest's operating system would enable. */
+struct guest *guest_new(const char *accel, uint64_t fs_base, uint64_t xcr0, struct error *err);
+void guest_free(struct guest *g);
+
+/* The feature words of its CPUID, as decode() wants them. */
+const uint32_t *guest_features(const struct guest *g);
+
+void guest_run(struct guest *g, const struct trial *t, struct outcome *out);
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The host side of the comparison. The stack pointer belongs to the trial, so signals come in on a
+ * stack of their own; the handler copies the state out of the signal frame and lets the kernel
+ * return to native_return. Needs FSGSBASE enabled by the kernel and XSAVE.
+ */
+#include "cpu/native.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <ucontext.h>
+
+#define HWCAP2_FSGSBASE_BIT BIT(1)
+#define HANG_TICK_US	    200000 /* a trial takes microseconds: two ticks in one mean a loop */
+
+/* Read and written by the assembly below. */
+uint64_t native_rip, native_stack, native_rflags, native_gpr[16];
+struct xsave_area native_fpu;
+void native_enter(void);
+extern const char native_return[];
+
+asm(".text\n"
+    ".globl native_enter, native_return\n"
+    "native_enter:\n"
+    "	push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15; pushfq\n"
+    "	mov %rsp, native_stack(%rip)\n"
+    "	mov $7, %eax\n"
+    "	xor %edx, %edx\n"
+    "	xrstor64 native_fpu(%rip)\n"
+    "	pushq native_rflags(%rip)\n"
+    "	popfq\n"
+    "	mov native_gpr+0(%rip), %rax\n"
+    "	mov native_gpr+8(%rip), %rcx\n"
+    "	mov native_gpr+16(%rip), %rdx\n"
+    "	mov native_gpr+24(%rip), %rbx\n"
+    "	mov native_gpr+32(%rip), %rsp\n"
+    "	mov native_gpr+40(%rip), %rbp\n"
+    "	mov native_gpr+48(%rip), %rsi\n"
+    "	mov native_gpr+56(%rip), %rdi\n"
+    "	mov native_gpr+64(%rip), %r8\n"
+    "	mov native_gpr+72(%rip), %r9\n"
+    "	mov native_gpr+80(%rip), %r10\n"
+    "	mov native_gpr+88(%rip), %r11\n"
+    "	mov native_gpr+96(%rip), %r12\n"
+    "	mov native_gpr+104(%rip), %r13\n"
+    "	mov native_gpr+112(%rip), %r14\n"
+    "	mov native_gpr+120(%rip), %r15\n"
+    "	jmp *native_rip(%rip)\n"
+    "native_return:\n"
+    "	popfq; pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+    "	ret\n");
+
+static struct {
+	uint8_t *code, *data;
+	uint64_t fs_base;
+	struct outcome *out; /* of the trial in progress, or NULL */
+	unsigned ticks;	     /* in the trial in progress */
+	uint8_t signal_stack[64 * 1024] __attribute__((aligned(64)));
+} native;
+
+static uint64_t read_fs_base(void)
+{
+	uint64_t base;
+
+	asm volatile("rdfsbase %0" : "=r"(base));
+	return base;
+}
+
+uint64_t native_fs_base(void)
+{
+	return native.fs_base;
+}
+
+uint64_t native_xcr0(void)
+{
+	uint32_t low, high;
+
+	asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return low | (uint64_t)high << 32;
+}
+
+void read_only_fill(uint8_t page[PAGE])
+{
+	for (unsigned n = 0; n < PAGE; n++)
+		page[n] = (uint8_t)(n * 37 + (n >> 8) * 11 + 5);
+}
+
+/* Order of general registers in a signal frame, by encoding. */
+static const uint8_t greg_of[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+				    REG_RSI, REG_RDI, REG_R8,  REG_R9,	REG_R10, REG_R11,
+				    REG_R12, REG_R13, REG_R14, REG_R15};
+
+/* The saved FPU state, with components in their initial state spelt out. */
+static void copy_fpu(struct xsave_area *to, const void *frame)
+{
+	memcpy(to, frame, sizeof(*to));
+	if (!(to->xstate_bv & XCR0_X87)) {
+		to->fcw = 0x37f;
+		to->fsw = to->ftw = to->fop = 0;
+		to->fip = to->fdp = 0;
+		memset(to->st, 0, sizeof(to->st));
+	}
+	if (!(to->xstate_bv & XCR0_SSE))
+		memset(to->xmm, 0, sizeof(to->xmm));
+	if (!(to->xstate_bv & XCR0_AVX))
+		memset(to->ymm_high, 0, sizeof(to->ymm_high));
+}
+
+/* What C code expects of the FPU when the frame is restored. */
+static void clean_fpu(struct xsave_area *frame)
+{
+	frame->fcw = 0x37f;
+	frame->fsw = frame->ftw = 0;
+	frame->mxcsr = 0x1f80;
+	frame->xstate_bv |= XCR0_X87 | XCR0_SSE;
+}
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+	greg_t *gregs = uc->uc_mcontext.gregs;
+	struct outcome *out = native.out;
+
+	/* The trial may have set AC, and this code is not aligned for that. */
+	asm volatile("lea -128(%%rsp), %%rsp\n\t"
+		     "pushfq\n\t"
+		     "andl $~0x40000, (%%rsp)\n\t"
+		     "popfq\n\t"
+		     "lea 128(%%rsp), %%rsp"
+		     :
+		     :
+		     : "memory", "cc");
+	if (number == SIGALRM) {
+		if (!out || native.ticks++ < 1)
+			return;
+		snprintf(out->failure, sizeof(out->failure), "does not end");
+	} else if (!out) {
+		/* A fault of the test itself: take it again without a handler. */
+		signal(number, SIG_DFL);
+		return;
+	}
+
+	for (unsigned n = 0; n < 16; n++)
+		out->state.gpr[n] = (uint64_t)gregs[greg_of[n]];
+	out->state.rip = (uint64_t)gregs[REG_RIP];
+	out->state.rflags = (uint64_t)gregs[REG_EFL];
+	asm volatile("rdgsbase %0" : "=r"(out->state.gs_base));
+	out->vector = (unsigned)gregs[REG_TRAPNO];
+	out->error = (uint32_t)gregs[REG_ERR];
+	out->cr2 = (uint64_t)gregs[REG_CR2];
+	copy_fpu(&out->state.fpu, uc->uc_mcontext.fpregs);
+
+	clean_fpu((struct xsave_area *)uc->uc_mcontext.fpregs);
+	native.out = NULL;
+	gregs[REG_RIP] = (greg_t)(uintptr_t)native_return;
+	gregs[REG_RSP] = (greg_t)native_stack;
+	gregs[REG_EFL] = 0x202;
+}
+
+static void *map_at(uint64_t address, size_t size, int protection)
+{
+	void *p = mmap((void *)address, size, protection,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE, -1, 0);
+
+	return p == (void *)address ? p : NULL;
+}
+
+int native_init(void)
+{
+	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGALRM};
+	stack_t stack = {.ss_sp = native.signal_stack, .ss_size = sizeof(native.signal_stack)};
+	struct sigaction action = {.sa_sigaction = on_signal,
+				   .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+	struct itimerval tick = {.it_interval.tv_usec = HANG_TICK_US,
+				 .it_value.tv_usec = HANG_TICK_US};
+	uint8_t *read_only;
+
+	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT) || (native_xcr0() & 3) != 3)
+		return -ENOTSUP;
+	native.fs_base = read_fs_base();
+	native.code = map_at(CODE_BASE, CODE_PAGES * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
+	native.data = map_at(DATA_RW, DATA_RW_SIZE, PROT_READ | PROT_WRITE);
+	read_only = map_at(DATA_RO, PAGE, PROT_READ | PROT_WRITE);
+	if (!native.code || !native.data || !read_only)
+		return -ENOMEM;
+	memset(native.code, 0xcc, CODE_PAGES * PAGE);
+	read_only_fill(read_only);
+	if (mprotect(read_only, PAGE, PROT_READ))
+		return -errno;
+	sigfillset(&action.sa_mask);
+	if (sigaltstack(&stack, NULL))
+		return -errno;
+	for (unsigned n = 0; n < ARRAY_SIZE(signals); n++)
+		if (sigaction(signals[n], &action, NULL))
+			return -errno;
+	if (setitimer(ITIMER_REAL, &tick, NULL))
+		return -errno;
+	return 0;
+}
+
+/* Bytes that reach past the code pages do not exist. */
+static void put_code(const struct trial *t)
+{
+	uint64_t at = t->in.rip - CODE_BASE, room = CODE_PAGES * PAGE - at;
+
+	memcpy(native.code + at, t->code, min((uint64_t)t->code_len, room));
+}
+
+static void remove_code(const struct trial *t)
+{
+	uint64_t at = t->in.rip - CODE_BASE, room = CODE_PAGES * PAGE - at;
+
+	memset(native.code + at, 0xcc, min((uint64_t)t->code_len, room));
+}
+
+void native_run(const struct trial *t, struct outcome *out)
+{
+	out->failure[0] = 0;
+	memcpy(native.data, t->data, DATA_RW_SIZE);
+	put_code(t);
+	memcpy(native_gpr, t->in.gpr, sizeof(native_gpr));
+	native_rip = t->in.rip;
+	native_rflags = t->in.rflags;
+	native_fpu = t->in.fpu;
+	asm volatile("wrgsbase %0" : : "r"(t->in.gs_base));
+	native.ticks = 0;
+	native.out = out;
+	native_enter();
+	memcpy(out->data, native.data, DATA_RW_SIZE);
+	remove_code(t);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Runs a trial on the host CPU, in this very process: the state is loaded, the code entered, and
+ * the trap or fault that follows is caught with all registers. One thread only.
+ */
+#ifndef TESTS_CPU_NATIVE_H
+#define TESTS_CPU_NATIVE_H
+
+#include "cpu/state.h"
+
+/* Maps code and data, installs the signal handlers. Returns 0 or a negative errno. */
+int native_init(void);
+
+/* The FS base of this thread: both sides use it, since the C library needs it here. */
+uint64_t native_fs_base(void);
+
+/* Bits of the AVX state the kernel lets programs use; 7 with AVX. */
+uint64_t native_xcr0(void);
+
+void native_run(const struct trial *t, struct outcome *out);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One trial of the comparison with the host CPU: an instruction, the state before it, and the state
+ * after it as each side reports it. Both sides see the same linear addresses.
+ */
+#ifndef TESTS_CPU_STATE_H
+#define TESTS_CPU_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/soft/cpu.h"
+
+/*
+ * Code is filled with INT3, so that whatever an instruction jumps to traps at once. Its last page
+ * is followed by nothing. The data pages: nothing, two writable, nothing, one read-only, nothing.
+ */
+#define PAGE	     4096u
+#define CODE_BASE    0x10000000ull
+#define CODE_PAGES   4
+#define DATA_BASE    0x20000000ull
+#define DATA_PAGES   4
+#define DATA_RW	     (DATA_BASE + PAGE)
+#define DATA_RW_SIZE (2 * PAGE)
+#define DATA_RO	     (DATA_BASE + 4 * PAGE)
+
+/* Selectors of 64-bit user code on Linux, so that both sides agree on them too. */
+#define USER_CS 0x33
+#define USER_SS 0x2b
+
+struct cpu_state {
+	uint64_t gpr[16];
+	uint64_t rip, rflags;
+	uint64_t gs_base;
+	struct xsave_area fpu;
+};
+
+struct outcome {
+	struct cpu_state state;
+	unsigned vector; /* of the exception that ended the trial; VEC_BP when it ran through */
+	uint32_t error;
+	uint64_t cr2; /* with VEC_PF */
+	uint8_t data[DATA_RW_SIZE];
+	char failure[80]; /* not empty: the side could not run it, and why */
+};
+
+struct trial {
+	uint8_t code[32];
+	unsigned code_len;
+	struct cpu_state in;
+	uint8_t data[DATA_RW_SIZE];
+};
+
+/* Contents of the read-only page, the same in every trial. */
+void read_only_fill(uint8_t page[PAGE]);
+
+#endif
