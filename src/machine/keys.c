@@ -62,7 +62,7 @@ static const struct config_key keys[] = {
 	 .type = CONFIG_SIZE,
 	 .min = MIB,
 	 .max = 16 * GIB,
-	 .fallback = "32M",
+	 .fallback = "6M",
 	 .help = "host memory for decoded guest code in the soft engine"},
 
 	{.name = "kernel.path",
@@ -100,10 +100,11 @@ static const struct config_key keys[] = {
 	 .help = "the real-time clock shows local time instead of UTC"},
 	{.name = "pit.missed_ticks",
 	 .type = CONFIG_ENUM,
-	 .choices = "drop catch-up",
-	 .fallback = "drop",
-	 .help = "timer interrupts of the PIT the guest was too slow to take: forget or repeat "
-		 "them"},
+	 .choices = "delay merge discard",
+	 .fallback = "delay",
+	 .help = "timer ticks of PIT and RTC that came too late to deliver: each later, one for "
+		 "all, "
+		 "none"},
 	{.name = "x86.mptable",
 	 .type = CONFIG_BOOL,
 	 .fallback = "true",

@@ -11,7 +11,6 @@
 /* Places of the words of ENUM keys, as config_enum() gives them. */
 enum key_console { CONSOLE_SERIAL, CONSOLE_NONE };
 enum key_debug_port { DEBUG_PORT_OFF, DEBUG_PORT_E9, DEBUG_PORT_402, DEBUG_PORT_BOTH };
-enum key_missed_ticks { MISSED_TICKS_DROP, MISSED_TICKS_CATCH_UP };
 
 void machine_register_keys(struct config *cfg);
 
