@@ -233,6 +233,9 @@ bool xcr0_write(struct cpu *c, uint64_t value);
 /* CPUID as this vCPU answers it: with the bits that follow CR4, XCR0 and APICBASE. */
 struct cpuid_result cpu_cpuid(struct cpu *c, uint32_t leaf, uint32_t subleaf);
 
+/* Width of physical addresses, from CPUID. */
+unsigned cpu_phys_bits(const struct cpu *c);
+
 /* Whether the guest's vendor is AMD, where the two architectures differ. */
 bool cpu_is_amd(const struct cpu *c);
 
@@ -253,6 +256,9 @@ bool debug_has_watchpoints(const struct cpu *c);
 /* For mmu.c's slow path and string instructions while watchpoints exist: notes hits for the trap.
  */
 void debug_data_access(struct cpu *c, gva_t va, unsigned size, bool is_write);
+
+/* The same for IN, OUT, INS and OUTS: I/O breakpoints, while CR4.DE is set. */
+void debug_io_access(struct cpu *c, uint16_t port, unsigned size);
 
 /* DR6 bits noted since the last call, cleared. */
 uint64_t debug_take_hits(struct cpu *c);
