@@ -9,6 +9,8 @@
 #include "boot/loader/bzimage.h"
 #include "boot/loader/multiboot.h"
 #include "boot/loader/pvh.h"
+#include "boot/tables/acpi.h"
+#include "boot/tables/mptable.h"
 #include "x86/regs.h"
 
 /* Selectors of the Linux boot protocol; the other protocols accept any. */
@@ -140,6 +142,32 @@ static int load_kernel(struct mem *m, const struct boot_config *cfg, struct boot
 	return refuse(cfg->kernel, err);
 }
 
+static int load_acpi(struct mem *m, const struct boot_config *cfg, struct error *err)
+{
+	const struct acpi_config acpi = {.apic_ids = cfg->apic_ids, .nr_cpus = cfg->nr_cpus};
+	struct buf tables = {0};
+	int ret = acpi_build(&tables, BIOS_ACPI, BIOS_ACPI_END - BIOS_ACPI, &acpi, err);
+
+	if (!ret)
+		ret = image_put(cfg->kernel, m, BIOS_ACPI, tables.data, tables.len, "ACPI tables",
+				err);
+	buf_free(&tables);
+	return ret;
+}
+
+static int load_mptable(struct mem *m, const struct boot_config *cfg, struct error *err)
+{
+	const struct mptable_config mp = {.apic_ids = cfg->apic_ids, .nr_cpus = cfg->nr_cpus};
+	struct buf table = {0};
+	int ret = mptable_build(&table, BIOS_MPTABLE, BIOS_MP_END - BIOS_MPTABLE, &mp, err);
+
+	if (!ret)
+		ret = image_put(cfg->kernel, m, BIOS_MPTABLE, table.data, table.len, "MP table",
+				err);
+	buf_free(&table);
+	return ret;
+}
+
 int boot_load(struct mem *m, const struct boot_config *cfg, struct boot_entry *entry,
 	      struct error *err)
 {
@@ -151,6 +179,10 @@ int boot_load(struct mem *m, const struct boot_config *cfg, struct boot_entry *e
 		ret = load_gdt(m, cfg, entry->mode, err);
 	if (!ret && entry->mode == BOOT_LONG64)
 		ret = load_page_tables(m, cfg, err);
+	if (!ret && cfg->has_acpi)
+		ret = load_acpi(m, cfg, err);
+	if (!ret && cfg->has_mptable)
+		ret = load_mptable(m, cfg, err);
 	return ret;
 }
 

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "boot/tables/aml.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+
+enum {
+	OP_ZERO = 0x00,
+	OP_ONE = 0x01,
+	OP_NAME = 0x08,
+	PREFIX_BYTE = 0x0a,
+	PREFIX_WORD = 0x0b,
+	PREFIX_DWORD = 0x0c,
+	PREFIX_STRING = 0x0d,
+	PREFIX_QWORD = 0x0e,
+	OP_SCOPE = 0x10,
+	OP_BUFFER = 0x11,
+	OP_PACKAGE = 0x12,
+	PREFIX_EXT = 0x5b,
+	OP_EXT_DEVICE = 0x82,
+};
+
+#define NAME_LEN 4
+
+static void add_byte(struct buf *b, uint8_t byte)
+{
+	buf_append(b, &byte, 1);
+}
+
+static void add_number(struct buf *b, uint8_t prefix, uint64_t value, unsigned size)
+{
+	add_byte(b, prefix);
+	buf_append(b, &value, size);
+}
+
+static void add_path(struct buf *b, const char *name)
+{
+	if (*name == '\\')
+		add_byte(b, *name++);
+	BUG_ON(strlen(name) != NAME_LEN);
+	buf_append(b, name, NAME_LEN);
+}
+
+/*
+ * The length of a package counts its own bytes. One byte holds up to 63; else the low four bits go
+ * into the first byte and eight more into each of up to three others (20.2.4).
+ */
+static void add_package_length(struct buf *b, size_t content_len)
+{
+	if (content_len + 1 < 64) {
+		add_byte(b, content_len + 1);
+		return;
+	}
+	unsigned more = 1;
+	while ((content_len + 1 + more) >> (4 + 8 * more))
+		more++;
+	BUG_ON(more > 3);
+
+	size_t len = content_len + 1 + more;
+	add_byte(b, more << 6 | (len & 0xf));
+	for (unsigned i = 0; i < more; i++)
+		add_byte(b, len >> (4 + 8 * i));
+}
+
+void aml_integer(struct buf *b, uint64_t value)
+{
+	if (value <= 1)
+		add_byte(b, value ? OP_ONE : OP_ZERO);
+	else if (value <= UINT8_MAX)
+		add_number(b, PREFIX_BYTE, value, 1);
+	else if (value <= UINT16_MAX)
+		add_number(b, PREFIX_WORD, value, 2);
+	else if (value <= UINT32_MAX)
+		add_number(b, PREFIX_DWORD, value, 4);
+	else
+		add_number(b, PREFIX_QWORD, value, 8);
+}
+
+void aml_string(struct buf *b, const char *text)
+{
+	add_byte(b, PREFIX_STRING);
+	buf_append(b, text, strlen(text) + 1);
+}
+
+/* Three letters of five bits and four hexadecimal digits, in big-endian order (19.3.4). */
+void aml_eisa_id(struct buf *b, const char *id)
+{
+	BUG_ON(strlen(id) != 7);
+	uint32_t value = (id[0] - '@') << 26 | (id[1] - '@') << 21 | (id[2] - '@') << 16 |
+			 strtoul(id + 3, NULL, 16);
+
+	add_number(b, PREFIX_DWORD, __builtin_bswap32(value), 4);
+}
+
+void aml_name(struct buf *b, const char *name)
+{
+	add_byte(b, OP_NAME);
+	add_path(b, name);
+}
+
+static void add_named_body(struct buf *b, const char *name, const struct buf *body)
+{
+	add_package_length(b, NAME_LEN + (*name == '\\') + body->len);
+	add_path(b, name);
+	buf_append(b, body->data, body->len);
+}
+
+void aml_scope(struct buf *b, const char *name, const struct buf *body)
+{
+	add_byte(b, OP_SCOPE);
+	add_named_body(b, name, body);
+}
+
+void aml_device(struct buf *b, const char *name, const struct buf *body)
+{
+	add_byte(b, PREFIX_EXT);
+	add_byte(b, OP_EXT_DEVICE);
+	add_named_body(b, name, body);
+}
+
+void aml_package(struct buf *b, unsigned nr_elements, const struct buf *elements)
+{
+	BUG_ON(nr_elements > UINT8_MAX);
+	add_byte(b, OP_PACKAGE);
+	add_package_length(b, 1 + elements->len);
+	add_byte(b, nr_elements);
+	buf_append(b, elements->data, elements->len);
+}
+
+/* I/O port descriptor, 6.4.2.5. */
+void aml_resource_io(struct buf *resources, uint16_t port, uint8_t nr_ports)
+{
+	const uint8_t decode_16bit = 1, alignment = 1;
+
+	add_byte(resources, 0x47);
+	add_byte(resources, decode_16bit);
+	buf_append(resources, &port, 2);
+	buf_append(resources, &port, 2);
+	add_byte(resources, alignment);
+	add_byte(resources, nr_ports);
+}
+
+/* IRQ descriptor without flags, 6.4.2.1. */
+void aml_resource_irq(struct buf *resources, unsigned irq)
+{
+	BUG_ON(irq > 15);
+	const uint16_t mask = BIT(irq);
+
+	add_byte(resources, 0x22);
+	buf_append(resources, &mask, 2);
+}
+
+/* 32-bit fixed memory range, 6.4.3.4. */
+void aml_resource_memory(struct buf *resources, uint32_t base, uint32_t size)
+{
+	const uint16_t descriptor_len = 9;
+	const uint8_t writable = 1;
+
+	add_byte(resources, 0x86);
+	buf_append(resources, &descriptor_len, 2);
+	add_byte(resources, writable);
+	buf_append(resources, &base, 4);
+	buf_append(resources, &size, 4);
+}
+
+void aml_current_resources(struct buf *b, const struct buf *resources)
+{
+	static const uint8_t end_tag[2] = {0x79, 0}; /* a checksum of zero counts as right */
+	struct buf size = {0};
+
+	aml_integer(&size, resources->len + sizeof(end_tag));
+	aml_name(b, "_CRS");
+	add_byte(b, OP_BUFFER);
+	add_package_length(b, size.len + resources->len + sizeof(end_tag));
+	buf_append(b, size.data, size.len);
+	buf_append(b, resources->data, resources->len);
+	buf_append(b, end_tag, sizeof(end_tag));
+	buf_free(&size);
+}
