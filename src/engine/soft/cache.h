@@ -50,13 +50,31 @@ struct block *block_alone(struct cpu *c);
 /* Any thread: guest physical bytes changed; drops every block that holds one of them. */
 void block_cache_invalidate(struct block_cache *bc, gpa_t gpa, uint64_t len);
 
+/*
+ * The same for a store of the guest. Pages that are stored to again and again lose all their blocks,
+ * so that data beside old code does not stay slow.
+ */
+void block_cache_store(struct block_cache *bc, gpa_t gpa, uint64_t len);
+
 /* True when the page holds watched code: its stores must take the slow path. Any thread. */
 bool block_cache_is_watched(struct block_cache *bc, gpa_t gpa);
 
 /* At serialising instructions, interrupt delivery and IRET of c: see above. Cheap when idle. */
 void block_cache_verify(struct cpu *c);
 
+/*
+ * At a safe point of c with REQ_SAFE: forgets blocks whose memory is about to be used again, and tells
+ * the cache of stores it could not see.
+ */
+void block_cache_safe_point(struct cpu *c);
+
+/* Memory for block_alone(), kept in c->alone_block. NULL when there is none left. */
+struct block *block_alone_new(void);
+
 /* Empties c's jump cache: after any change of its address mapping. */
 void jump_cache_flush(struct cpu *c);
+
+/* After a change of privilege: entries of the other level do not match until it is back. */
+void jump_cache_retag(struct cpu *c);
 
 #endif

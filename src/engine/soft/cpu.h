@@ -141,7 +141,8 @@ struct cpu {
 	/* Where slow paths note the instruction they serve, so that it can be restarted. */
 	const struct insn *insn;
 	struct block *block;   /* the block being run */
-	bool is_alone;	       /* block is one instruction that no cache holds */
+	bool is_alone;	       /* block is alone_block: one instruction that no cache holds */
+	struct block *alone_block;
 	bool has_split_lock;   /* mmu_split_lock() */
 	jmp_buf unwind;	       /* cpu_unwind() goes here */
 
@@ -206,7 +207,21 @@ struct cpu {
 	bool tlb_used[NR_TLB_MODES];		   /* has had entries since it was last emptied */
 	struct tlb_entry tlb_slow[TLB_SIZE];
 
+	/* Linear address of an instruction: (rip + fetch_base) & fetch_mask. */
+	uint64_t fetch_base, fetch_mask;
+
+	/*
+	 * Stores into watched pages that a host instruction or a string run makes after the slow path
+	 * has looked: the run loop tells the block cache once more when they are done.
+	 */
+	struct {
+		uint64_t gpa, len;
+	} late_writes[4];
+	unsigned nr_late_writes;
+
 	/* Block found last at a linear address: see cache.h. */
+	unsigned jump_generation;
+	unsigned cache_generation; /* of the block cache, when the jump cache was last emptied */
 	uint64_t jump_tag; /* in bits 48-62 of every valid key: changes when mapping or rights do */
 	struct jump_entry {
 		uint64_t key; /* linear rip ^ jump_tag */

@@ -1,0 +1,679 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The block cache. Memory is one arena in NR_PARTS parts, filled in turn; when a part is full the
+ * next one, dropped some time before, is used, and the one after it is dropped. Lookups take no
+ * lock: hash chains are read with acquire, and a dropped block's memory stays as it is until every
+ * vCPU has passed a safe point. Everything that changes the cache holds its lock, which nothing
+ * else is taken under.
+ */
+#include "engine/soft/cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "engine/soft/exec.h"
+#include "engine/soft/mmu.h"
+#include "engine/soft/mmu_impl.h"
+#include "engine/soft/soft.h"
+
+/*
+ * With the rest of a VM's state this stays below the 16 MiB a VM may cost beside its guest's memory.
+ */
+#define DEFAULT_SIZE (6 * MIB)
+#define MIN_SIZE     (256 * KIB)
+#define NR_PARTS     8
+
+/* A page that was stored to this often since it was watched keeps no code: it is mostly data. */
+#define STORES_MAX 64
+
+#define PAGE_BUCKETS 4096u
+
+/* A guest page that holds blocks. */
+struct code_page {
+	struct code_page *next; /* same bucket */
+	struct list blocks;
+	struct list pending; /* in block_cache.fresh or .waiting, or alone */
+	uint64_t gpa;
+	unsigned nr_stores;
+};
+
+struct block_cache {
+	struct soft_vm *vm;
+	pthread_mutex_t lock;
+
+	uint8_t *arena;
+	size_t part_size;
+	unsigned part;	 /* being filled */
+	size_t used;	 /* of it */
+	size_t filled[NR_PARTS]; /* bytes of blocks in each part */
+
+	/* Where every vCPU was when the part after `part` was dropped. */
+	uint64_t dropped_at[SOFT_VCPUS_MAX];
+	_Atomic unsigned generation; /* grows with each dropped part */
+
+	struct block **buckets;
+	unsigned bucket_shift;
+	struct code_page *pages[PAGE_BUCKETS];
+
+	/*
+	 * Pages watched since other vCPUs last passed a safe point: fresh ones, and those that wait for
+	 * the safe points counted from waiting_since.
+	 */
+	struct list fresh, waiting;
+	uint64_t waiting_since[SOFT_VCPUS_MAX];
+	_Atomic unsigned nr_pending;
+};
+
+/* ---- safe points ---- */
+
+static void note_epochs(struct block_cache *bc, uint64_t *epochs)
+{
+	for (unsigned v = 0; v < bc->vm->nr_vcpus; v++) {
+		cpu_request(bc->vm->vcpus[v], REQ_SAFE);
+		epochs[v] = atomic_load(&bc->vm->vcpus[v]->epoch);
+	}
+}
+
+/* An odd epoch is a vCPU outside the guest; it passes a safe point before it runs again. */
+static bool all_passed(const struct block_cache *bc, const uint64_t *epochs, const struct cpu *self)
+{
+	for (unsigned v = 0; v < bc->vm->nr_vcpus; v++) {
+		const struct cpu *c = bc->vm->vcpus[v];
+
+		if (c != self && !(epochs[v] & 1) && atomic_load(&c->epoch) == epochs[v])
+			return false;
+	}
+	return true;
+}
+
+/* ---- hash ---- */
+
+static struct block **bucket_of(const struct block_cache *bc, uint64_t gpa, uint32_t mode)
+{
+	uint64_t h = (gpa ^ (uint64_t)mode << 40) * 0x9e3779b97f4a7c15ull;
+
+	return &bc->buckets[h >> bc->bucket_shift];
+}
+
+static struct block *hash_find(const struct block_cache *bc, uint64_t gpa, uint32_t mode)
+{
+	struct block *b = __atomic_load_n(bucket_of(bc, gpa, mode), __ATOMIC_ACQUIRE);
+
+	while (b && (b->gpa != gpa || b->mode != mode ||
+		     !atomic_load_explicit(&b->is_valid, memory_order_relaxed)))
+		b = __atomic_load_n(&b->hash_next, __ATOMIC_ACQUIRE);
+	return b;
+}
+
+static void hash_insert(struct block_cache *bc, struct block *b)
+{
+	struct block **head = bucket_of(bc, b->gpa, b->mode);
+
+	b->hash_next = *head;
+	__atomic_store_n(head, b, __ATOMIC_RELEASE);
+}
+
+static void hash_remove(struct block_cache *bc, struct block *b)
+{
+	struct block **link = bucket_of(bc, b->gpa, b->mode);
+
+	while (*link != b)
+		link = &(*link)->hash_next;
+	__atomic_store_n(link, b->hash_next, __ATOMIC_RELEASE);
+}
+
+/* ---- pages ---- */
+
+static struct code_page **page_bucket(struct block_cache *bc, uint64_t gpa)
+{
+	return &bc->pages[(gpa >> GUEST_PAGE_SHIFT) % PAGE_BUCKETS];
+}
+
+static struct code_page *page_find(struct block_cache *bc, uint64_t gpa)
+{
+	struct code_page *p = *page_bucket(bc, gpa);
+
+	while (p && p->gpa != gpa)
+		p = p->next;
+	return p;
+}
+
+static void page_end_pending(struct block_cache *bc, struct code_page *p)
+{
+	if (list_is_empty(&p->pending))
+		return;
+	list_remove(&p->pending);
+	atomic_fetch_sub(&bc->nr_pending, 1);
+}
+
+static void page_free(struct block_cache *bc, struct code_page *p)
+{
+	struct soft_region *r = soft_region_find(bc->vm, p->gpa);
+	struct code_page **link = page_bucket(bc, p->gpa);
+
+	while (*link != p)
+		link = &(*link)->next;
+	*link = p->next;
+	page_end_pending(bc, p);
+	atomic_fetch_and(soft_page_flags(r, p->gpa), (uint8_t)~PAGE_WATCHED);
+	free(p);
+}
+
+/*
+ * Begins the watch of a page of RAM. Stores from now on are seen, but for those of other vCPUs that
+ * were past their check: so the page is compared again later.
+ */
+static struct code_page *page_new(struct block_cache *bc, struct soft_region *r, uint64_t gpa)
+{
+	struct code_page *p = calloc(1, sizeof(*p));
+	_Atomic uint8_t *flags = soft_page_flags(r, gpa);
+
+	if (!p)
+		return NULL;
+	p->gpa = gpa;
+	list_init(&p->blocks);
+	list_init(&p->pending);
+	p->next = *page_bucket(bc, gpa);
+	*page_bucket(bc, gpa) = p;
+	if (atomic_fetch_or(flags, PAGE_WATCHED) & PAGE_WRITABLE) {
+		atomic_fetch_and(flags, (uint8_t)~PAGE_WRITABLE);
+		mmu_protect_page(bc->vm, r->host + (gpa - r->gpa));
+		if (bc->vm->nr_vcpus > 1) {
+			list_append(&bc->fresh, &p->pending);
+			atomic_fetch_add(&bc->nr_pending, 1);
+		}
+	}
+	return p;
+}
+
+static void block_drop(struct block_cache *bc, struct block *b)
+{
+	atomic_store_explicit(&b->is_valid, false, memory_order_relaxed);
+	hash_remove(bc, b);
+	list_remove(&b->page_node);
+}
+
+static void page_drop_range(struct block_cache *bc, struct code_page *p, uint64_t gpa, uint64_t len)
+{
+	list_for_each_safe(it, &p->blocks) {
+		struct block *b = list_entry(it, struct block, page_node);
+
+		if (b->gpa + b->size > gpa && b->gpa - gpa < len)
+			block_drop(bc, b);
+		else if (b->gpa < gpa && gpa < b->gpa + b->size)
+			block_drop(bc, b);
+	}
+	if (list_is_empty(&p->blocks))
+		page_free(bc, p);
+}
+
+/* ---- memory ---- */
+
+static size_t block_bytes(unsigned nr, unsigned size)
+{
+	return ALIGN_UP(sizeof(struct block) + (nr + 1) * sizeof(struct insn) + size, (size_t)64);
+}
+
+/* The guest's bytes as they were when the block was decoded lie behind its instructions. */
+static uint8_t *block_code(struct block *b)
+{
+	return (uint8_t *)&b->insns[b->nr + 1];
+}
+
+static uint8_t *part_start(const struct block_cache *bc, unsigned part)
+{
+	return bc->arena + bc->part_size * part;
+}
+
+static void part_drop(struct block_cache *bc, unsigned part)
+{
+	uint8_t *start = part_start(bc, part);
+
+	for (size_t at = 0; at < bc->filled[part];) {
+		struct block *b = (struct block *)(start + at);
+
+		at += block_bytes(b->nr, b->size);
+		if (atomic_load_explicit(&b->is_valid, memory_order_relaxed)) {
+			struct code_page *p = page_find(bc, b->gpa & ~0xfffull);
+
+			block_drop(bc, b);
+			if (list_is_empty(&p->blocks))
+				page_free(bc, p);
+		}
+	}
+	bc->filled[part] = 0;
+	atomic_fetch_add(&bc->generation, 1);
+	note_epochs(bc, bc->dropped_at);
+}
+
+/* Room for a block; NULL while the part that is next is still in use somewhere. */
+static struct block *arena_take(struct block_cache *bc, struct cpu *c, size_t bytes)
+{
+	struct block *b;
+
+	if (bc->used + bytes > bc->part_size) {
+		if (!all_passed(bc, bc->dropped_at, c))
+			return NULL;
+		bc->part = (bc->part + 1) % NR_PARTS;
+		bc->used = 0;
+		part_drop(bc, (bc->part + 1) % NR_PARTS);
+		/* The caller holds no block but may have stale ones in its jump cache. */
+		jump_cache_flush(c);
+	}
+	b = (struct block *)(part_start(bc, bc->part) + bc->used);
+	bc->used += bytes;
+	bc->filled[bc->part] = bc->used;
+	return b;
+}
+
+struct block_cache *block_cache_new(struct soft_vm *vm, uint64_t size_bytes)
+{
+	struct block_cache *bc = calloc(1, sizeof(*bc));
+	uint64_t size = max(size_bytes ? size_bytes : DEFAULT_SIZE, MIN_SIZE);
+	unsigned bits = 63 - (unsigned)__builtin_clzll(size / 256);
+
+	if (!bc)
+		return NULL;
+	bc->vm = vm;
+	pthread_mutex_init(&bc->lock, NULL);
+	list_init(&bc->fresh);
+	list_init(&bc->waiting);
+	bc->part_size = ALIGN_DOWN(size / NR_PARTS, (size_t)4096);
+	bc->bucket_shift = 64 - bits;
+	bc->buckets = calloc(BIT64(bits), sizeof(*bc->buckets));
+	bc->arena = mmap(NULL, bc->part_size * NR_PARTS, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (bc->arena == MAP_FAILED || !bc->buckets) {
+		if (bc->arena == MAP_FAILED)
+			bc->arena = NULL;
+		block_cache_free(bc);
+		return NULL;
+	}
+	decode_init();
+	return bc;
+}
+
+void block_cache_free(struct block_cache *bc)
+{
+	if (!bc)
+		return;
+	for (unsigned n = 0; n < PAGE_BUCKETS; n++) {
+		while (bc->pages[n]) {
+			struct code_page *p = bc->pages[n];
+
+			bc->pages[n] = p->next;
+			free(p);
+		}
+	}
+	if (bc->arena)
+		munmap(bc->arena, bc->part_size * NR_PARTS);
+	free(bc->buckets);
+	pthread_mutex_destroy(&bc->lock);
+	free(bc);
+}
+
+/* ---- decoding ---- */
+
+/* A block under construction. */
+struct draft {
+	uint8_t code[BLOCK_INSNS_MAX * 15];
+	struct insn insns[BLOCK_INSNS_MAX + 1];
+	unsigned nr, size;
+};
+
+static bool ends_block(const struct insn *i)
+{
+	return i->exec == x_ud || i->exec == x_gp || insn_rows[i->row].attr & A_END;
+}
+
+static void draft_close(struct draft *d)
+{
+	d->insns[d->nr] = (struct insn){.exec = x_block_end, .off = (uint16_t)d->size};
+}
+
+/* Decodes from d->code[0 .. avail). False: not even one instruction is complete. */
+static bool draft_decode(const struct cpu *c, struct draft *d, unsigned avail)
+{
+	unsigned max_insns = c->mode & MODE_STEP ? 1 : BLOCK_INSNS_MAX;
+
+	d->nr = d->size = 0;
+	while (d->nr < max_insns) {
+		struct insn *i = &d->insns[d->nr];
+		unsigned len = decode(d->code + d->size, min(avail - d->size, 15u + 1),
+				      cpu_code_size(c), c->features, d->size, i);
+
+		if (!len)
+			break;
+		d->nr++;
+		d->size += len;
+		if (ends_block(i))
+			break;
+	}
+	draft_close(d);
+	return d->nr;
+}
+
+static struct block *fill_alone(struct cpu *c, const struct draft *d, uint64_t gpa)
+{
+	struct block *b = c->alone_block;
+
+	b->gpa = gpa;
+	b->mode = c->mode;
+	b->nr = 1;
+	b->size = d->insns[0].len;
+	b->insns[0] = d->insns[0];
+	b->insns[1] = (struct insn){.exec = x_block_end, .off = d->insns[0].len};
+	atomic_store_explicit(&b->is_valid, true, memory_order_relaxed);
+	c->is_alone = true;
+	return b;
+}
+
+static gva_t linear_rip(const struct cpu *c)
+{
+	return (c->rip + c->fetch_base) & c->fetch_mask;
+}
+
+static void no_code_here(struct cpu *c, uint64_t gpa) __attribute__((noreturn));
+static void no_code_here(struct cpu *c, uint64_t gpa)
+{
+	c->run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	c->run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	c->run->internal.ndata = 1;
+	c->run->internal.data[0] = gpa;
+	cpu_exit(c, NULL);
+}
+
+static void check_limit(struct cpu *c)
+{
+	if (!cpu_in_64bit(c) && c->rip > c->seg[SEG_CS].limit)
+		cpu_fault_code(c, NULL, VEC_GP, 0);
+}
+
+/* One instruction at rip, from one page or two. */
+struct block *block_alone(struct cpu *c)
+{
+	gva_t va = linear_rip(c);
+	unsigned avail = 4096 - (va & 0xfff);
+	uint64_t gpa, next_gpa;
+	struct draft d;
+	const uint8_t *host;
+
+	check_limit(c);
+	host = mmu_fetch_page(c, va, &gpa);
+	if (!host)
+		no_code_here(c, gpa);
+	gpa += va & 0xfff;
+	memcpy(d.code, host + (va & 0xfff), min(avail, 16u));
+	if (!decode(d.code, min(avail, 16u), cpu_code_size(c), c->features, 0, &d.insns[0])) {
+		host = mmu_fetch_page(c, (va + avail) & c->fetch_mask, &next_gpa);
+		if (!host)
+			no_code_here(c, next_gpa);
+		memcpy(d.code + avail, host, 16 - avail);
+		decode(d.code, 16, cpu_code_size(c), c->features, 0, &d.insns[0]);
+	}
+	return fill_alone(c, &d, gpa);
+}
+
+struct block *block_alone_new(void)
+{
+	size_t bytes = ALIGN_UP(sizeof(struct block) + 2 * sizeof(struct insn), (size_t)64);
+	struct block *b = aligned_alloc(64, bytes);
+
+	if (b)
+		memset(b, 0, bytes);
+	return b;
+}
+
+/* Decodes the block at gpa, watched; NULL when it has to be an alone one. */
+static struct block *build_locked(struct block_cache *bc, struct cpu *c, struct soft_region *r,
+				  uint64_t gpa)
+{
+	struct code_page *p = page_find(bc, gpa & ~0xfffull);
+	unsigned avail = 4096 - (gpa & 0xfff);
+	struct block *b = NULL;
+	struct draft d;
+
+	if (!p)
+		p = page_new(bc, r, gpa & ~0xfffull);
+	if (!p)
+		return NULL;
+	/* The page is marked before its bytes are read: pairs with the fence after stores. */
+	atomic_thread_fence(memory_order_seq_cst);
+	avail = min(avail, (unsigned)sizeof(d.code));
+	memcpy(d.code, r->host + (gpa - r->gpa), avail);
+	if (draft_decode(c, &d, avail))
+		b = arena_take(bc, c, block_bytes(d.nr, d.size));
+	/* Taking memory may have dropped every block of the page, and the page with them. */
+	p = page_find(bc, gpa & ~0xfffull);
+	if (!b || !p) {
+		if (p && list_is_empty(&p->blocks))
+			page_free(bc, p);
+		if (b)
+			*b = (struct block){.nr = (uint16_t)d.nr, .size = (uint16_t)d.size};
+		return NULL;
+	}
+	b->gpa = gpa;
+	b->mode = c->mode;
+	b->nr = (uint16_t)d.nr;
+	b->size = (uint16_t)d.size;
+	atomic_store_explicit(&b->is_valid, true, memory_order_relaxed);
+	memcpy(b->insns, d.insns, (d.nr + 1) * sizeof(struct insn));
+	memcpy(block_code(b), d.code, d.size);
+	list_append(&p->blocks, &b->page_node);
+	hash_insert(bc, b);
+	return b;
+}
+
+static struct block *build(struct block_cache *bc, struct cpu *c, uint64_t gpa)
+{
+	struct soft_region *r = soft_region_find(bc->vm, gpa);
+	struct block *b;
+
+	pthread_mutex_lock(&bc->lock);
+	b = hash_find(bc, gpa, c->mode); /* another vCPU may have been faster */
+	if (!b)
+		b = build_locked(bc, c, r, gpa);
+	pthread_mutex_unlock(&bc->lock);
+	return b;
+}
+
+static struct jump_entry *jump_slot(struct cpu *c, gva_t va)
+{
+	return &c->jump_cache[(va ^ va >> 10) & (JUMP_CACHE_SIZE - 1)];
+}
+
+static struct block *find_slow(struct cpu *c, gva_t va) __attribute__((noinline));
+static struct block *find_slow(struct cpu *c, gva_t va)
+{
+	struct block_cache *bc = c->vm->blocks;
+	struct jump_entry *e = jump_slot(c, va);
+	struct block *b;
+	uint64_t gpa;
+
+	check_limit(c);
+	if (!mmu_fetch_page(c, va, &gpa))
+		no_code_here(c, gpa);
+	gpa += va & 0xfff;
+	b = hash_find(bc, gpa, c->mode);
+	if (!b)
+		b = build(bc, c, gpa);
+	if (!b)
+		return block_alone(c);
+	e->key = va ^ c->jump_tag;
+	e->block = b;
+	c->is_alone = false;
+	return b;
+}
+
+struct block *block_find(struct cpu *c)
+{
+	gva_t va = linear_rip(c);
+	const struct jump_entry *e = jump_slot(c, va);
+
+	if (likely(e->key == (va ^ c->jump_tag) && e->block->mode == c->mode &&
+		   atomic_load_explicit(&e->block->is_valid, memory_order_relaxed))) {
+		c->is_alone = false;
+		return e->block;
+	}
+	return find_slow(c, va);
+}
+
+/* ---- invalidation ---- */
+
+static void drop_in_page(struct block_cache *bc, uint64_t page, uint64_t gpa, uint64_t len,
+			 bool is_store)
+{
+	struct soft_region *r = soft_region_find(bc->vm, page);
+	struct code_page *p;
+
+	if (!r || !(atomic_load_explicit(soft_page_flags(r, page), memory_order_relaxed) &
+		    PAGE_WATCHED))
+		return;
+	pthread_mutex_lock(&bc->lock);
+	p = page_find(bc, page);
+	if (p && is_store && ++p->nr_stores > STORES_MAX)
+		page_drop_range(bc, p, page, GUEST_PAGE_SIZE);
+	else if (p)
+		page_drop_range(bc, p, gpa, len);
+	pthread_mutex_unlock(&bc->lock);
+}
+
+static void drop_everything(struct block_cache *bc)
+{
+	pthread_mutex_lock(&bc->lock);
+	for (unsigned n = 0; n < PAGE_BUCKETS; n++)
+		while (bc->pages[n])
+			page_drop_range(bc, bc->pages[n], bc->pages[n]->gpa, GUEST_PAGE_SIZE);
+	pthread_mutex_unlock(&bc->lock);
+}
+
+static void drop_range(struct block_cache *bc, gpa_t gpa, uint64_t len, bool is_store)
+{
+	uint64_t page = gpa & ~0xfffull, last = gpa + len - 1;
+
+	if (!len)
+		return;
+	if (last < gpa || last - gpa >= GIB) {
+		drop_everything(bc);
+		return;
+	}
+	for (; page <= last && page >= (gpa & ~0xfffull); page += GUEST_PAGE_SIZE) {
+		uint64_t from = max(page, gpa);
+
+		drop_in_page(bc, page, from, min(last, page + 0xfff) - from + 1, is_store);
+	}
+}
+
+void block_cache_invalidate(struct block_cache *bc, gpa_t gpa, uint64_t len)
+{
+	/* The bytes are in place before the flags are read: pairs with the fence before decoding. */
+	atomic_thread_fence(memory_order_seq_cst);
+	drop_range(bc, gpa, len, false);
+}
+
+void block_cache_store(struct block_cache *bc, gpa_t gpa, uint64_t len)
+{
+	drop_range(bc, gpa, len, true);
+}
+
+bool block_cache_is_watched(struct block_cache *bc, gpa_t gpa)
+{
+	struct soft_region *r = soft_region_find(bc->vm, gpa);
+
+	return r && atomic_load(soft_page_flags(r, gpa)) & PAGE_WATCHED;
+}
+
+/* ---- stores the watch came too late for ---- */
+
+static void page_compare(struct block_cache *bc, struct code_page *p)
+{
+	const struct soft_region *r = soft_region_find(bc->vm, p->gpa);
+
+	list_for_each_safe(it, &p->blocks) {
+		struct block *b = list_entry(it, struct block, page_node);
+
+		if (memcmp(r->host + (b->gpa - r->gpa), block_code(b), b->size))
+			block_drop(bc, b);
+	}
+	if (list_is_empty(&p->blocks))
+		page_free(bc, p);
+}
+
+static void compare_all(struct block_cache *bc, struct list *pages)
+{
+	list_for_each_safe(it, pages)
+		page_compare(bc, list_entry(it, struct code_page, pending));
+}
+
+static void verify_locked(struct block_cache *bc, struct cpu *c)
+{
+	compare_all(bc, &bc->fresh);
+	compare_all(bc, &bc->waiting);
+	if (!all_passed(bc, bc->waiting_since, c))
+		return;
+	while (!list_is_empty(&bc->waiting))
+		page_end_pending(bc, list_entry(bc->waiting.next, struct code_page, pending));
+	if (list_is_empty(&bc->fresh))
+		return;
+	note_epochs(bc, bc->waiting_since);
+	while (!list_is_empty(&bc->fresh)) {
+		struct list *node = bc->fresh.next;
+
+		list_remove(node);
+		list_append(&bc->waiting, node);
+	}
+}
+
+void block_cache_verify(struct cpu *c)
+{
+	struct block_cache *bc = c->vm->blocks;
+
+	if (likely(!atomic_load_explicit(&bc->nr_pending, memory_order_acquire)))
+		return;
+	pthread_mutex_lock(&bc->lock);
+	verify_locked(bc, c);
+	pthread_mutex_unlock(&bc->lock);
+}
+
+void block_cache_safe_point(struct cpu *c)
+{
+	struct block_cache *bc = c->vm->blocks;
+	unsigned generation = atomic_load(&bc->generation);
+
+	if (generation != c->cache_generation) {
+		c->cache_generation = generation;
+		jump_cache_flush(c);
+	}
+	while (c->nr_late_writes) {
+		unsigned n = --c->nr_late_writes;
+
+		block_cache_invalidate(bc, c->late_writes[n].gpa, c->late_writes[n].len);
+	}
+}
+
+/* ---- jump cache ---- */
+
+/*
+ * Bits 48-62 of a key are the generation and the level of privilege, XORed into an address whose
+ * bits there are all equal. Bit 63 of the tag stays 0, so that a canonical address and one that is
+ * not never give the same key. Generation 0 is not used: key ~0 matches nothing.
+ */
+#define GENERATION_MAX 0x3fffu
+
+void jump_cache_retag(struct cpu *c)
+{
+	uint64_t tag = c->jump_generation << 1 | (c->cpl == 3);
+
+	c->jump_tag = tag << 48;
+}
+
+void jump_cache_flush(struct cpu *c)
+{
+	if (!c->jump_generation || ++c->jump_generation > GENERATION_MAX) {
+		c->jump_generation = 1;
+		for (unsigned n = 0; n < JUMP_CACHE_SIZE; n++)
+			c->jump_cache[n].key = UINT64_MAX;
+	}
+	jump_cache_retag(c);
+}
