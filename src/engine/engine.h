@@ -114,7 +114,7 @@ int engine_vcpu_run(struct engine_vcpu *v);
 
 /*
  * Makes a running or halted vCPU leave engine_vcpu_run() with -EINTR, now or, if it is not inside,
- * at the next entry. immediate_exit is set by it and cleared by the run loop.
+ * at the next entry. immediate_exit is set by it and cleared when engine_vcpu_run() returns -EINTR.
  */
 void engine_vcpu_kick(struct engine_vcpu *v);
 

@@ -478,6 +478,18 @@ static struct block *build(struct block_cache *bc, struct cpu *c, uint64_t gpa)
 	return b;
 }
 
+/* Whether the first instruction goes on in the next page, so that no block can hold it. */
+static bool crosses_page(const struct cpu *c, const uint8_t *host, unsigned off)
+{
+	uint8_t code[16];
+	struct insn i;
+
+	if (off <= GUEST_PAGE_SIZE - 15)
+		return false;
+	memcpy(code, host + off, GUEST_PAGE_SIZE - off);
+	return !decode(code, GUEST_PAGE_SIZE - off, cpu_code_size(c), c->features, 0, &i);
+}
+
 static struct jump_entry *jump_slot(struct cpu *c, gva_t va)
 {
 	return &c->jump_cache[(va ^ va >> 10) & (JUMP_CACHE_SIZE - 1)];
@@ -491,12 +503,15 @@ static struct block *find_slow(struct cpu *c, gva_t va)
 	struct block *b;
 	uint64_t gpa;
 
+	const uint8_t *host;
+
 	check_limit(c);
-	if (!mmu_fetch_page(c, va, &gpa))
+	host = mmu_fetch_page(c, va, &gpa);
+	if (!host)
 		no_code_here(c, gpa);
 	gpa += va & 0xfff;
 	b = hash_find(bc, gpa, c->mode);
-	if (!b)
+	if (!b && !crosses_page(c, host, va & 0xfff))
 		b = build(bc, c, gpa);
 	if (!b)
 		return block_alone(c);

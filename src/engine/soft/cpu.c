@@ -9,6 +9,7 @@
 
 #include "engine/soft/cache.h"
 #include "engine/soft/exec.h"
+#include "engine/soft/fpu.h"
 #include "engine/soft/mmu.h"
 #include "engine/soft/soft.h"
 #include "engine/soft/system.h"
@@ -177,10 +178,7 @@ static void reset_segments(struct cpu *c)
 /* What power-on sets and INIT leaves alone. */
 static void reset_persistent(struct cpu *c)
 {
-	memset(&c->fpu, 0, sizeof(c->fpu));
-	c->fpu.fcw = 0x37f;
-	c->fpu.mxcsr = 0x1f80;
-	c->fpu.mxcsr_mask = 0xffff;
+	fpu_reset(c);
 	c->xcr0 = XCR0_X87;
 	c->star = c->lstar = c->cstar = c->sfmask = c->kernel_gs_base = 0;
 	c->sysenter_cs = c->sysenter_esp = c->sysenter_eip = 0;

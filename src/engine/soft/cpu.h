@@ -144,6 +144,7 @@ struct cpu {
 	bool is_alone;	       /* block is alone_block: one instruction that no cache holds */
 	struct block *alone_block;
 	bool has_split_lock;   /* mmu_split_lock() */
+	bool is_delivering;    /* an event, left half done for a device access */
 	jmp_buf unwind;	       /* cpu_unwind() goes here */
 
 	struct segment seg[NR_SEGS];
@@ -185,6 +186,7 @@ struct cpu {
 	struct lapic *lapic;
 	struct pvclock_vcpu *pvclock;
 	unsigned id; /* APIC id */
+	bool is_bsp;
 
 	/*
 	 * Any thread reads: grows at every safe point (block boundary outside which no guest

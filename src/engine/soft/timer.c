@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The deadline of a vCPU's LAPIC timer: a POSIX timer that sends a real-time signal to the vCPU's
+ * thread, whose handler sets REQ_TIMER. A sleeping vCPU is woken by it as well. A later deadline
+ * leaves the timer as it is: guests move their deadline far more often than they let it pass.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engine/soft/vcpu.h"
+#include "host/loop.h"
+
+/* The first real-time signal that neither glibc nor the event loop uses. */
+#define TIMER_SIGNAL (SIGRTMIN + 3)
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+	struct soft_vcpu *v = info->si_value.sival_ptr;
+
+	if (info->si_code == SI_TIMER && v)
+		cpu_request(&v->cpu, REQ_TIMER);
+}
+
+int vcpu_timer_init(struct error *err)
+{
+	struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
+
+	sigemptyset(&action.sa_mask);
+	if (sigaction(TIMER_SIGNAL, &action, NULL) < 0)
+		return error_set_errno(err, -errno, "timer signal");
+	return 0;
+}
+
+static void arm(struct soft_vcpu *v, uint64_t host_ns)
+{
+	struct itimerspec when = {.it_value = {.tv_sec = (time_t)(host_ns / NS_PER_SEC),
+					       .tv_nsec = (long)(host_ns % NS_PER_SEC)}};
+
+	v->armed_ns = host_ns;
+	timer_settime(v->timer, TIMER_ABSTIME, &when, NULL);
+}
+
+void vcpu_timer_start(struct soft_vcpu *v)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID,
+				 .sigev_signo = TIMER_SIGNAL,
+				 .sigev_value.sival_ptr = v};
+	sigset_t set;
+
+	if (v->has_timer)
+		return;
+	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+	if (timer_create(CLOCK_MONOTONIC, &event, &v->timer) < 0)
+		return;
+	sigemptyset(&set);
+	sigaddset(&set, TIMER_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	v->has_timer = true;
+	if (v->deadline_ns)
+		arm(v, v->deadline_ns);
+}
+
+void vcpu_timer_set(struct soft_vcpu *v, uint64_t host_ns)
+{
+	v->deadline_ns = host_ns;
+	if (v->has_timer && host_ns && (!v->armed_ns || host_ns < v->armed_ns))
+		arm(v, host_ns);
+}
+
+bool vcpu_timer_is_due(struct soft_vcpu *v)
+{
+	uint64_t now = host_now_ns();
+
+	if (v->armed_ns && now >= v->armed_ns)
+		v->armed_ns = 0;
+	if (!v->deadline_ns)
+		return false;
+	if (now < v->deadline_ns) {
+		if (!v->armed_ns && v->has_timer)
+			arm(v, v->deadline_ns);
+		return false;
+	}
+	v->deadline_ns = 0;
+	return true;
+}
+
+void vcpu_timer_free(struct soft_vcpu *v)
+{
+	if (v->has_timer)
+		timer_delete(v->timer);
+	v->has_timer = false;
+}
