@@ -135,6 +135,16 @@ void loop_post(struct loop *loop, struct loop_work *w, void (*fn)(struct loop_wo
 	wake(loop);
 }
 
+void loop_cancel(struct loop *loop, struct loop_work *w)
+{
+	pthread_mutex_lock(&loop->lock);
+	if (w->is_queued) {
+		w->is_queued = 0;
+		list_remove(&w->node);
+	}
+	pthread_mutex_unlock(&loop->lock);
+}
+
 static void run_work(struct loop *loop)
 {
 	drain(loop->wake_fd);

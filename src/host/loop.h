@@ -53,6 +53,9 @@ struct loop_work {
 /* Any thread. */
 void loop_post(struct loop *loop, struct loop_work *w, void (*fn)(struct loop_work *w));
 
+/* Main loop thread: work posted before will not run. For owners that are about to be freed. */
+void loop_cancel(struct loop *loop, struct loop_work *w);
+
 /*
  * A deadline on CLOCK_MONOTONIC, embedded in its owner and initialised once. arm replaces an
  * earlier deadline. Any thread; fn runs on the main loop thread with no lock held. A disarm from
