@@ -40,6 +40,12 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -o $@ $< $(LIB) -lcmocka $(LDLIBS)
 
+# The comparison of every instruction with the host CPU.
+CPU_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/cpu/*.c))
+$(CPU_OBJS): ALL_CFLAGS += -Itests
+$(BUILD)/tests/cpu/compare: $(CPU_OBJS) $(LIB)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+
 # ---- the two commands ----
 # Each installs what it lacks, as root or through sudo, then calls make again, because a compiler may
 # be among it.
@@ -78,4 +84,4 @@ check-unit: $(UNIT_BINS)
 clean:
 	rm -rf $(BUILD)
 
--include $(OBJS:.o=.d) $(UNIT_BINS:=.d)
+-include $(OBJS:.o=.d) $(CPU_OBJS:.o=.d) $(UNIT_BINS:=.d)

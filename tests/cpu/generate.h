@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Makes trials from rows of the instruction table: an encoding the decoder gives to that very row,
+ * in 64-bit mode, and a state in which its operands lie in interesting places.
+ */
+#ifndef TESTS_CPU_GENERATE_H
+#define TESTS_CPU_GENERATE_H
+
+#include "cpu/random.h"
+#include "cpu/state.h"
+
+struct generator {
+	const uint32_t *features; /* of the guest */
+	uint64_t fs_base;	  /* of both sides */
+};
+
+/* Why a row cannot be compared with the host CPU in user mode, or NULL when it can. */
+const char *row_excluded(const struct insn_row *row);
+
+/*
+ * One trial for a row. Returns false when no encoding of the row was found: it is hidden by another
+ * or does not exist in 64-bit mode.
+ */
+bool generate(const struct generator *g, struct rng *r, const struct insn_row *row,
+	      struct trial *t);
+
+#endif

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Places the operands of an encoded instruction: where the code stands, what its address registers
+ * hold so that the memory operand falls where it should, and what particular instructions need to
+ * do more than fault.
+ */
+#include "cpu/generate_impl.h"
+
+#include <string.h>
+
+#include "engine/soft/decode/operand.h"
+
+static bool has_place(const struct insn_row *row, enum operand_place place)
+{
+	for (unsigned n = 0; n < ARRAY_SIZE(row->op); n++)
+		if (row->op[n] != O_none && operand_info[row->op[n]].place == place)
+			return true;
+	return false;
+}
+
+static bool is_rw(uint64_t address, unsigned size)
+{
+	return address >= DATA_RW && address + size <= DATA_RW + DATA_RW_SIZE;
+}
+
+/* Bytes of the trial's memory at an address, or NULL when not all of them are writable data. */
+static uint8_t *data_at(struct trial *t, uint64_t address, unsigned size)
+{
+	return is_rw(address, size) ? t->data + (address - DATA_RW) : NULL;
+}
+
+static void put_data(struct trial *t, uint64_t address, const void *value, unsigned size)
+{
+	uint8_t *at = data_at(t, address, size);
+
+	if (at)
+		memcpy(at, value, size);
+}
+
+/* Mostly the middle of a page or its end, sometimes where code or its successor does not exist. */
+static void place_code(struct rng *r, struct trial *t)
+{
+	uint64_t end = CODE_BASE + CODE_PAGES * PAGE;
+
+	if (rng_one_in(r, 12))
+		t->in.rip = end - 1 - rng_below(r, t->code_len);
+	else if (rng_one_in(r, 5))
+		t->in.rip = CODE_BASE + 2 * PAGE - rng_below(r, t->code_len + 1);
+	else
+		t->in.rip = CODE_BASE + PAGE / 2 + rng_below(r, 64);
+}
+
+/* Where a branch may go: code, mostly. */
+static uint64_t code_target(struct rng *r)
+{
+	if (rng_one_in(r, 16))
+		return 0x800000000000 + rng_below(r, 4096); /* not canonical */
+	if (rng_one_in(r, 16))
+		return DATA_RW + rng_below(r, PAGE); /* not executable */
+	return CODE_BASE + rng_below(r, CODE_PAGES * PAGE);
+}
+
+/* An address for size bytes of data. Inside the writable pages but for one in a few. */
+static uint64_t data_target(struct rng *r, unsigned size)
+{
+	unsigned span = size ? size : 1;
+	uint64_t inside = DATA_RW + rng_below(r, DATA_RW_SIZE - min(span, DATA_RW_SIZE - 1u));
+
+	switch (rng_below(r, 32)) {
+	case 0: /* into the page that is not there */
+		return DATA_RW + DATA_RW_SIZE - rng_below(r, span + 1);
+	case 1: /* from one that is not there */
+		return DATA_RW - rng_below(r, span + 1);
+	case 2:
+		return DATA_RO + rng_below(r, PAGE - min(span, PAGE - 1));
+	case 3: /* from one writable page into the other */
+	case 4:
+		return DATA_RW + PAGE - rng_below(r, span + 1);
+	case 5:
+	case 6:
+	case 7:
+	case 8:
+		return inside;
+	case 9:
+		return ALIGN_DOWN(inside, (uint64_t)8);
+	default:
+		return ALIGN_DOWN(inside, (uint64_t)64) + (span <= 32 ? rng_below(r, 2) * 32 : 0);
+	}
+}
+
+static uint64_t segment_base(const struct generator *g, const struct trial *t,
+			     const struct parsed *p)
+{
+	if (p->segment == SEG_FS)
+		return g->fs_base;
+	return p->segment == SEG_GS ? t->in.gs_base : 0;
+}
+
+static uint64_t address_mask(const struct parsed *p)
+{
+	return p->addr_log2 == 3 ? UINT64_MAX : UINT32_MAX;
+}
+
+/* A register that must hold an address; its upper half is noise when only 32 bits count. */
+static void set_address(struct rng *r, struct trial *t, const struct parsed *p, unsigned number,
+			uint64_t value)
+{
+	if (p->addr_log2 == 2)
+		value = (uint32_t)value | rng_next(r) << 32;
+	t->in.gpr[number] = value;
+}
+
+/* Writes a displacement of four bytes that stands before the immediate. */
+static unsigned disp_size(const struct parsed *p)
+{
+	unsigned mod = p->modrm >> 6;
+
+	if (mod == 1)
+		return 1;
+	return mod == 2 || p->base == SLOT_RIP || p->base == SLOT_ZERO ? 4 : 0;
+}
+
+static unsigned imm_size(const struct parsed *p)
+{
+	unsigned z = p->op_log2 == 1 ? 2 : 4;
+
+	switch ((enum imm_rule)p->form->imm_rule) {
+	case IMM_NONE:
+		return 0;
+	case IMM_8:
+		return 1;
+	case IMM_16:
+		return 2;
+	case IMM_Z:
+		return z;
+	case IMM_V:
+		return 1u << p->op_log2;
+	case IMM_FAR:
+		return z + 2;
+	case IMM_MOFFS:
+		return 1u << p->addr_log2;
+	case IMM_16_8:
+		return 3;
+	}
+	return 0;
+}
+
+static void set_disp(struct trial *t, struct parsed *p, int32_t disp)
+{
+	unsigned at = t->code_len - imm_size(p) - disp_size(p);
+
+	memcpy(t->code + at, &disp, disp_size(p));
+	p->disp = disp;
+}
+
+static uint64_t operand_address(const struct generator *g, const struct trial *t,
+				const struct parsed *p)
+{
+	uint64_t sum = (uint64_t)(int64_t)p->disp;
+
+	if (p->base == SLOT_RIP)
+		sum += t->in.rip + t->code_len;
+	else if (p->base != SLOT_ZERO)
+		sum += t->in.gpr[p->base];
+	if (p->index != SLOT_ZERO && !(p->form->flags & FORM_VSIB))
+		sum += t->in.gpr[p->index] << p->scale_log2;
+	return (sum & address_mask(p)) + segment_base(g, t, p);
+}
+
+/* Indexes of a gather: small, so that the elements stay near the base. */
+static void place_gather(struct rng *r, struct trial *t, const struct parsed *p)
+{
+	for (unsigned half = 0; half < 2; half++) {
+		uint8_t *at = half ? t->in.fpu.ymm_high[p->index] : t->in.fpu.xmm[p->index];
+		uint32_t value[4];
+		bool is_quad = rng_below(r, 2);
+
+		for (unsigned n = 0; n < 4; n++)
+			value[n] = is_quad && n & 1 ? 0 : rng_below(r, 64);
+		if (rng_one_in(r, 8))
+			value[rng_below(r, 4)] = rng_below(r, 1 << 13);
+		memcpy(at, value, 16);
+	}
+	for (unsigned half = 0; half < 2; half++) {
+		uint8_t *at = half ? t->in.fpu.ymm_high[p->vvvv] : t->in.fpu.xmm[p->vvvv];
+
+		for (unsigned n = 0; p->vvvv != p->index && n < 16; n++)
+			at[n] = rng_below(r, 3) ? 0xff : 0;
+	}
+}
+
+/* Makes the ModRM memory operand lie at target, as far as its form allows. Returns where it is. */
+static uint64_t place_memory(const struct generator *g, struct rng *r, struct trial *t,
+			     struct parsed *p, uint64_t target)
+{
+	bool has_base = p->base < 16, has_index = p->index < 16 && !(p->form->flags & FORM_VSIB);
+	uint64_t offset = target - segment_base(g, t, p);
+
+	if (p->form->flags & FORM_VSIB)
+		place_gather(r, t, p);
+	if (disp_size(p) == 4 && rng_below(r, 4))
+		set_disp(t, p, (int32_t)rng_below(r, 0x10000) - 0x8000);
+	if (has_base && has_index && p->base == p->index) {
+		uint64_t times = 1 + (1u << p->scale_log2);
+
+		set_address(r, t, p, p->base, (offset - (uint64_t)(int64_t)p->disp) / times);
+	} else if (has_base) {
+		uint64_t index = has_index ? t->in.gpr[p->index] << p->scale_log2 : 0;
+
+		set_address(r, t, p, p->base, offset - (uint64_t)(int64_t)p->disp - index);
+	} else if (has_index) {
+		uint64_t value = (offset - (uint64_t)(int64_t)p->disp) >> p->scale_log2;
+
+		if (value << p->scale_log2 != offset - (uint64_t)(int64_t)p->disp) {
+			set_disp(t, p, 0);
+			value = offset >> p->scale_log2;
+		}
+		set_address(r, t, p, p->index, value);
+	} else if (p->base == SLOT_RIP) {
+		set_disp(t, p, (int32_t)(offset - t->in.rip - t->code_len));
+	} else {
+		set_disp(t, p, (int32_t)offset);
+	}
+	return operand_address(g, t, p);
+}
+
+/* Bytes the instruction touches at its memory operand; those without a size have large images. */
+static unsigned memory_size(const struct insn_row *row, const struct parsed *p)
+{
+	unsigned size = row_mem_bytes(row, p->op_log2, CODE_64, p->l);
+
+	return size ? size : 832;
+}
+
+/* Strings: both pointers, and a count that mostly ends before the data does. */
+static void place_strings(const struct generator *g, struct rng *r, struct trial *t,
+			  const struct parsed *p)
+{
+	uint64_t count = rng_below(r, 20);
+	uint64_t from = data_target(r, 64) - segment_base(g, t, p);
+
+	if (rng_one_in(r, 4))
+		count = rng_below(r, 1200);
+	set_address(r, t, p, RSI, from);
+	set_address(r, t, p, RDI, rng_one_in(r, 4) ? from + rng_below(r, 16) : data_target(r, 64));
+	if (p->rep)
+		set_address(r, t, p, RCX, count);
+	/* SCAS and CMPS with equal bytes ahead. */
+	if (rng_below(r, 2)) {
+		uint64_t fill = random_integer(r) * 0x0101010101010101;
+
+		memset(t->data, (uint8_t)fill, PAGE + PAGE / 2);
+		t->in.gpr[RAX] = fill;
+	}
+	if (rng_one_in(r, 3))
+		t->in.rflags ^= FLAG_DF;
+}
+
+static void place_bit_offset(struct rng *r, struct trial *t, const struct parsed *p)
+{
+	if (rng_one_in(r, 16) || p->reg == p->base || p->reg == p->index)
+		return;
+	t->in.gpr[p->reg] = (t->in.gpr[p->reg] & ~(BIT64(8u << p->op_log2) - 1)) |
+			    ((uint64_t)((int64_t)rng_below(r, 4096) - 2048) &
+			     (p->op_log2 == 3 ? UINT64_MAX : BIT64(8u << p->op_log2) - 1));
+}
+
+/* A dividend whose quotient fits more often than noise would. */
+static void place_division(struct rng *r, struct trial *t, const struct parsed *p)
+{
+	unsigned bits = 8u << p->op_log2;
+
+	switch (rng_below(r, 3)) {
+	case 0:
+		if (bits == 8)
+			t->in.gpr[RAX] &= ~0xff00ull;
+		else
+			t->in.gpr[RDX] = rng_below(r, 4);
+		break;
+	case 1:
+		if (bits == 8)
+			t->in.gpr[RAX] = (uint64_t)(int64_t)(int8_t)t->in.gpr[RAX];
+		else
+			t->in.gpr[RDX] = t->in.gpr[RAX] >> (bits - 1) & 1 ? UINT64_MAX : 0;
+		break;
+	default:
+		break;
+	}
+}
+
+/* Comparands that match half of the time. */
+static void place_cmpxchg(struct rng *r, struct trial *t, const struct parsed *p, uint64_t address,
+			  unsigned size)
+{
+	uint8_t *at = p->is_mem ? data_at(t, address, size) : NULL;
+
+	if (rng_below(r, 2))
+		return;
+	if (!p->is_mem) {
+		t->in.gpr[RAX] = t->in.gpr[p->rm];
+	} else if (at && size <= 8 && p->base != RAX && p->index != RAX) {
+		memcpy(&t->in.gpr[RAX], at, size);
+	}
+}
+
+static void place_cmpxchg_wide(struct rng *r, struct trial *t, const struct parsed *p,
+			       uint64_t address, unsigned size)
+{
+	uint64_t old[2] = {t->in.gpr[RAX], t->in.gpr[RDX]};
+	uint32_t old32[2] = {(uint32_t)old[0], (uint32_t)old[1]};
+
+	if (rng_below(r, 2))
+		put_data(t, address, size == 16 ? (void *)old : (void *)old32, size);
+}
+
+/* An FXSAVE or XSAVE image that may be restored, most of the time. */
+static void place_image(struct rng *r, struct trial *t, uint64_t address, bool is_xsave)
+{
+	struct xsave_area image = t->in.fpu;
+
+	for (unsigned n = 0; n < 16; n++) {
+		random_vector(r, image.xmm[n]);
+		random_vector(r, image.ymm_high[n]);
+	}
+	for (unsigned n = 0; n < 8; n++)
+		random_float80(r, image.st[n]);
+	image.fcw = 0x37f & ~rng_below(r, 64);
+	image.fsw = rng_below(r, 8) << 11;
+	image.ftw = (uint8_t)rng_next(r);
+	image.mxcsr = rng_one_in(r, 16) ? (uint32_t)rng_next(r) : 0x1f80 | rng_below(r, 64);
+	image.xstate_bv = rng_below(r, 8);
+	if (is_xsave && rng_one_in(r, 16))
+		image.xstate_bv |= BIT64(62);
+	put_data(t, address, &image, sizeof(image));
+}
+
+/* Relative branches: a target in the code pages, but not in the instruction itself. */
+static void place_relative(struct rng *r, struct trial *t, struct parsed *p)
+{
+	unsigned size = imm_size(p);
+	uint64_t next = t->in.rip + t->code_len;
+	int64_t disp;
+
+	do {
+		if (size == 1)
+			disp = (int8_t)rng_next(r);
+		else if (rng_one_in(r, 8))
+			disp = (int32_t)rng_next(r);
+		else
+			disp = (int64_t)(CODE_BASE + rng_below(r, CODE_PAGES * PAGE) - next);
+	} while (disp < 0 && disp >= -(int64_t)t->code_len);
+	memcpy(t->code + t->code_len - size, &disp, size);
+}
+
+static void place_stack(struct rng *r, struct trial *t)
+{
+	uint64_t middle = DATA_RW + PAGE + 8 * ((uint64_t)rng_below(r, 256)) - 1024;
+
+	switch (rng_below(r, 16)) {
+	case 0:
+		t->in.gpr[RSP] = data_target(r, 8);
+		break;
+	case 1:
+		t->in.gpr[RSP] = middle + rng_below(r, 8);
+		break;
+	default:
+		t->in.gpr[RSP] = middle;
+		break;
+	}
+}
+
+/* Return addresses and flags on the stack. */
+static void place_stack_contents(struct rng *r, const struct insn_row *row, struct trial *t)
+{
+	uint64_t value;
+
+	if (IS_NAMED(row, "ret")) {
+		value = code_target(r);
+	} else if (IS_NAMED(row, "popf", "popfw", "popfd", "popfq")) {
+		/* A set TF would trap where the two sides need not agree on what is next. */
+		value = rng_next(r) & ~(uint64_t)FLAG_TF;
+	} else {
+		return;
+	}
+	put_data(t, t->in.gpr[RSP], &value, 8);
+}
+
+void place_operands(const struct generator *g, struct rng *r, const struct insn_row *row,
+		    struct trial *t, struct parsed *p)
+{
+	uint64_t address = 0, target;
+	unsigned size = memory_size(row, p);
+
+	place_stack(r, t);
+	place_code(r, t);
+	if (has_place(row, AT_SRC) || has_place(row, AT_DST))
+		place_strings(g, r, t, p);
+	if (has_place(row, AT_SRC_DI))
+		set_address(r, t, p, RDI, data_target(r, 16) - segment_base(g, t, p));
+	if (IS_NAMED(row, "xlat", "xlatb"))
+		set_address(r, t, p, RBX,
+			    data_target(r, 1) - segment_base(g, t, p) - (uint8_t)t->in.gpr[RAX]);
+	if (IS_NAMED(row, "enter", "leave"))
+		t->in.gpr[RBP] = data_target(r, 8);
+	if (IS_NAMED(row, "enter") && rng_below(r, 8))
+		t->code[t->code_len - 2] = 0;
+	if (IS_NAMED(row, "div", "idiv"))
+		place_division(r, t, p);
+	if (IS_NAMED(row, "loop", "loope", "loopne", "jrcxz", "jecxz", "jcxz") && rng_below(r, 2))
+		set_address(r, t, p, RCX, rng_below(r, 3));
+	if (IS_NAMED(row, "pcmpestri", "pcmpestrm", "vpcmpestri", "vpcmpestrm") &&
+	    rng_below(r, 4)) {
+		t->in.gpr[RAX] = (uint64_t)((int64_t)rng_below(r, 40) - 20);
+		t->in.gpr[RDX] = (uint64_t)((int64_t)rng_below(r, 40) - 20);
+	}
+	if (IS_NAMED(row, "lar", "lsl", "verr", "verw")) {
+		static const uint16_t selectors[] = {0, 3, USER_SS, USER_CS, USER_SS & ~3, 0xfff0};
+
+		t->in.gpr[p->rm] = selectors[rng_below(r, ARRAY_SIZE(selectors))];
+	}
+	if (IS_NAMED(row, "wrgsbase"))
+		t->in.gpr[p->rm] &= rng_one_in(r, 4) ? UINT64_MAX : 0x7fffffffffff;
+	if (has_place(row, AT_REL))
+		place_relative(r, t, p);
+
+	if (p->is_mem) {
+		if (!strncmp(row->name, "xsave", 5) || !strncmp(row->name, "xrstor", 6)) {
+			/* The components both sides have. */
+			t->in.gpr[RAX] = rng_below(r, 8);
+			t->in.gpr[RDX] = 0;
+		}
+		address = place_memory(g, r, t, p, data_target(r, size));
+		if (p->addr_log2 == 3 && p->base < 16 && rng_one_in(r, 40))
+			t->in.gpr[p->base] ^= BIT64(47 + rng_below(r, 16)); /* not canonical */
+		if (IS_NAMED(row, "fxrstor", "fxrstor64", "xrstor", "xrstor64"))
+			place_image(r, t, address, row->name[0] == 'x');
+	}
+	if (IS_NAMED(row, "bt", "bts", "btr", "btc") && p->is_mem && has_place(row, AT_REG))
+		place_bit_offset(r, t, p);
+	if (IS_NAMED(row, "cmpxchg"))
+		place_cmpxchg(r, t, p, address, size);
+	if (IS_NAMED(row, "cmpxchg8b", "cmpxchg16b"))
+		place_cmpxchg_wide(r, t, p, address, size);
+	if (IS_NAMED(row, "jmp", "call") && has_place(row, AT_RM)) {
+		target = code_target(r);
+		if (p->is_mem)
+			put_data(t, address, &target, 8);
+		else
+			t->in.gpr[p->rm] = target;
+	}
+	if (has_place(row, AT_MOFFS)) {
+		uint64_t offset = data_target(r, 1u << p->op_log2) - segment_base(g, t, p);
+
+		memcpy(t->code + t->code_len - imm_size(p), &offset, imm_size(p));
+	}
+	place_stack_contents(r, row, t);
+}
