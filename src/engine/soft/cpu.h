@@ -146,6 +146,7 @@ struct cpu {
 	bool has_split_lock;   /* mmu_split_lock() */
 	bool is_delivering;    /* an event, left half done for a device access */
 	jmp_buf unwind;	       /* cpu_unwind() goes here */
+	uint64_t rmw_value;    /* stands for a locked operand that no host address can give */
 
 	struct segment seg[NR_SEGS];
 	struct {

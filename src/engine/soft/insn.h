@@ -135,8 +135,12 @@ struct insn_row {
 #define EXEC_B(f) .exec = {{f##_r8, 0, 0, 0}, {f##_m8, 0, 0, 0}}
 /* Word, dword, qword operands; f_r16 ... f_m64. */
 #define EXEC_V(f) .exec = {{0, f##_r16, f##_r32, f##_r64}, {0, f##_m16, f##_m32, f##_m64}}
+/* Dword and qword operands; word, dword and qword operands in memory only. */
+#define EXEC_Y(f) .exec = {{0, 0, f##_r32, f##_r64}, {0, 0, f##_m32, f##_m64}}
+#define EXEC_M(f) .exec = {{0}, {0, f##_m16, f##_m32, f##_m64}}
 /* Forms without a ModRM memory alternative: f_16 ... f_64, and f_8. */
 #define EXEC_N(f)  .exec = {{0, f##_16, f##_32, f##_64}, {0, f##_16, f##_32, f##_64}}
+#define EXEC_16_32(f) .exec = {{0, f##_16, f##_32}, {0, f##_16, f##_32}}
 #define EXEC_N8(f) .exec = {{f##_8, 0, 0, 0}, {f##_8, 0, 0, 0}}
 
 /* Behind the last row stands one more, insn_rows[nr_insn_rows]: bytes that are no instruction. */

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Near jumps, calls and returns, and BOUND (SDM vol. 2). Far transfers are system instructions.
+ * A target is checked before the stack is touched.
+ */
+#include "engine/soft/interp/int_impl.h"
+
+#define TARGET_J(bits) branch_near##bits(c, i, insn_next_rip(c, i) + i->imm)
+
+#define RELATIVE_FORMS(bits, s)                                   \
+	void x_jmp_J_##bits(struct cpu *c, const struct insn *i)  \
+	{                                                         \
+		BRANCH(c, TARGET_J(bits));                        \
+	}                                                         \
+	void x_call_J_##bits(struct cpu *c, const struct insn *i) \
+	{                                                         \
+		uint64_t target = TARGET_J(bits);                 \
+                                                                  \
+		stack_push_near##bits(c, i, insn_next_rip(c, i)); \
+		BRANCH(c, target);                                \
+	}
+FOR_V(RELATIVE_FORMS)
+
+#define INDIRECT_FORMS(bits, s)                                                 \
+	void x_jmp_E_r##bits(struct cpu *c, const struct insn *i)               \
+	{                                                                       \
+		BRANCH(c, branch_near##bits(c, i, get##bits(c, i->rm)));        \
+	}                                                                       \
+	void x_jmp_E_m##bits(struct cpu *c, const struct insn *i)               \
+	{                                                                       \
+		BRANCH(c, branch_near##bits(c, i, LOAD(bits)));                 \
+	}                                                                       \
+	void x_call_E_r##bits(struct cpu *c, const struct insn *i)              \
+	{                                                                       \
+		uint64_t target = branch_near##bits(c, i, get##bits(c, i->rm)); \
+                                                                                \
+		stack_push_near##bits(c, i, insn_next_rip(c, i));               \
+		BRANCH(c, target);                                              \
+	}                                                                       \
+	void x_call_E_m##bits(struct cpu *c, const struct insn *i)              \
+	{                                                                       \
+		uint64_t target = branch_near##bits(c, i, LOAD(bits));          \
+                                                                                \
+		stack_push_near##bits(c, i, insn_next_rip(c, i));               \
+		BRANCH(c, target);                                              \
+	}
+FOR_V(INDIRECT_FORMS)
+
+/* RET n drops n bytes of parameters, 0-65535. */
+void x_ret_64(struct cpu *c, const struct insn *i)
+{
+	uint64_t target = branch_near64(c, i, stack_load64(c, i, c->gpr[RSP]));
+
+	c->gpr[RSP] += 8;
+	BRANCH(c, target);
+}
+
+void x_ret_I_64(struct cpu *c, const struct insn *i)
+{
+	uint64_t target = branch_near64(c, i, stack_load64(c, i, c->gpr[RSP]));
+
+	c->gpr[RSP] += 8 + (uint16_t)i->imm;
+	BRANCH(c, target);
+}
+
+#define RET_FORMS(bits)                                                                   \
+	void x_ret_##bits(struct cpu *c, const struct insn *i)                            \
+	{                                                                                 \
+		uint64_t target = branch_near##bits(c, i, stack_peek(c, i, bits / 8, 0)); \
+                                                                                          \
+		stack_adjust(c, bits / 8);                                                \
+		BRANCH(c, target);                                                        \
+	}                                                                                 \
+	void x_ret_I_##bits(struct cpu *c, const struct insn *i)                          \
+	{                                                                                 \
+		uint64_t target = branch_near##bits(c, i, stack_peek(c, i, bits / 8, 0)); \
+                                                                                          \
+		stack_adjust(c, bits / 8 + (uint16_t)i->imm);                             \
+		BRANCH(c, target);                                                        \
+	}
+RET_FORMS(16)
+RET_FORMS(32)
+
+/* The bounds are two signed numbers side by side. */
+#define BOUND_FORM(bits)                                                      \
+	void x_bound_m##bits(struct cpu *c, const struct insn *i)             \
+	{                                                                     \
+		int##bits##_t index = (int##bits##_t)get##bits(c, i->reg);    \
+		int##bits##_t low = (int##bits##_t)LOAD(bits);                \
+		gva_t va = ea_plus(c, i, bits / 8, bits / 8, false);          \
+		int##bits##_t high = (int##bits##_t)mmu_load##bits(c, i, va); \
+                                                                              \
+		if (index < low || index > high)                              \
+			cpu_fault(c, i, VEC_BR);                              \
+		NEXT(c, i);                                                   \
+	}
+BOUND_FORM(16)
+BOUND_FORM(32)
