@@ -20,6 +20,9 @@ LIB   := $(BUILD)/libbantam.a
 UNIT_SRCS := $(shell find tests/unit -name '*_test.c' 2>/dev/null | sort)
 UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
 
+GUEST_SRCS := $(sort $(wildcard tests/guest/*.S))
+GUESTS     := $(GUEST_SRCS:%.S=$(BUILD)/%.elf)
+
 .PHONY: all run check check-unit check-san bench fuzz clean deps
 .DELETE_ON_ERROR:
 
@@ -79,7 +82,11 @@ bench:
 CHECKS = tools/check-layers tools/check-headers tools/check-format $(UNIT_BINS) \
 	$(sort $(wildcard tests/e2e/*.sh))
 .PHONY: check-programs
-check-programs: $(UNIT_BINS)
+check-programs: $(UNIT_BINS) $(GUESTS)
+
+$(BUILD)/tests/guest/%.elf: tests/guest/%.S tests/guest/multiboot.h tests/guest/link.ld
+	@mkdir -p $(@D)
+	$(CC) -m32 -nostdlib -static -no-pie -Wl,--build-id=none,--no-warn-rwx-segments,-T,tests/guest/link.ld -o $@ $<
 
 check-unit: $(UNIT_BINS)
 	@failed=0; for t in $(UNIT_BINS); do $$t || failed=1; done; exit $$failed

@@ -1,0 +1,45 @@
+#!/bin/bash
+# The console: a slow reader loses nothing, a large paste arrives whole, stdin at its end leaves the
+# guest running, Ctrl-a x leaves, and the terminal is as before.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/e2e-lib.sh
+guests=$BUILD/tests/guest
+accel=${ACCEL:-soft}
+run=("$bantam" run --accel "$accel" -c 1 -m 64M -o testdev=true)
+
+# A reader that sleeps between small reads.
+timeout 60 "${run[@]}" "$guests/flood.elf" 2>/dev/null </dev/null |
+	(for _ in 1 2 3 4 5; do head -c 4096; sleep 0.1; done; cat) | tr -d '\r' >"$work/flood"
+[ "$(grep -c 'lazy dog$' "$work/flood")" -eq 4096 ] || fault "$(grep -c 'lazy dog$' "$work/flood") lines of 4096 came through a slow pipe"
+[ "$(sort -c -k2,2n "$work/flood" 2>&1)" = "" ] || fault "lines are out of order"
+
+# Output to a file is whole when the process has ended.
+timeout 60 "${run[@]}" "$guests/flood.elf" 2>/dev/null </dev/null >"$work/flood2"
+[ "$(grep -c 'lazy dog' "$work/flood2")" -eq 4096 ] || fault "$(grep -c 'lazy dog' "$work/flood2") lines of 4096 in a file"
+
+# 100 KB in one go, through a pipe and from a file; the guest's sum tells that each byte came in order.
+head -c 75000 /dev/urandom | base64 -w 0 | tr -d '\n' | head -c 100000 >"$work/paste"
+expected=$(od -An -v -tu1 -w1 "$work/paste" | awk '{ sum = (sum * 31 + $1) % 4294967296; n++ } END { printf "%08x %08x", n, sum }')
+printf '~' >>"$work/paste"
+got=$( (sleep 0.5; cat "$work/paste"; sleep 5) | timeout 60 "${run[@]}" "$guests/echo.elf" 2>/dev/null | tr -d '\r' | tail -n 2 | tr '\n' ' ')
+[ "${got% }" = "$expected" ] || fault "paste through a pipe: '$got', not '$expected'"
+got=$(timeout 60 "${run[@]}" "$guests/echo.elf" 2>/dev/null <"$work/paste" | tr -d '\r' | tail -n 2 | tr '\n' ' ')
+[ "${got% }" = "$expected" ] || fault "paste from a file: '$got', not '$expected'"
+
+# On a terminal: the mode is raw while it runs, Ctrl-a x leaves, and the mode comes back.
+if command -v script >/dev/null; then
+	cat >"$work/session.sh" <<S
+stty -a | grep -o -- '-\?icanon' >"$work/before"
+"$bantam" run --accel "$accel" -c 1 -m 64M "$guests/spin.elf"
+echo \$? >"$work/status"
+stty -a | grep -o -- '-\?icanon' >"$work/after"
+S
+	( sleep 2; printf '\001x'; sleep 1 ) | timeout 20 script -qec "bash $work/session.sh" /dev/null >"$work/terminal" 2>&1
+	[ "$(cat "$work/status" 2>/dev/null)" = "$(cat "$work/status" 2>/dev/null | grep -x 5)" ] && [ -s "$work/status" ] || fault "Ctrl-a x: exit status $(cat "$work/status" 2>/dev/null), not 5"
+	cmp -s "$work/before" "$work/after" || fault "terminal mode before: $(cat "$work/before"), after: $(cat "$work/after")"
+	grep -q spinning "$work/terminal" || fault "no console output on a terminal"
+else
+	fault "script(1) is missing"
+fi
+finish
