@@ -80,7 +80,7 @@ bench:
 
 # Everything that `check` runs, in this order.
 CHECKS = tools/check-layers tools/check-headers tools/check-format $(UNIT_BINS) \
-	$(sort $(wildcard tests/e2e/*.sh))
+	$(sort $(wildcard tests/e2e/*.sh tests/e2e/*.py))
 .PHONY: check-programs
 check-programs: $(UNIT_BINS) $(GUESTS)
 
