@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "machine/kernel.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/buf.h"
+#include "machine/vm_impl.h"
+
+#define RNG_SEED_BYTES 32 /* what the kernel's entropy pool needs to count as full */
+
+struct kernel {
+	struct image image, initrd;
+	bool has_initrd;
+};
+
+struct kernel *kernel_open(const struct vm *vm, struct error *err)
+{
+	struct kernel *k = mem_alloc_zero(sizeof(*k));
+
+	k->has_initrd = vm->settings.initrd_path;
+	if (image_open(&k->image, "kernel", vm->settings.kernel_path, err) ||
+	    (k->has_initrd && image_open(&k->initrd, "initrd", vm->settings.initrd_path, err))) {
+		kernel_close(k);
+		return NULL;
+	}
+	return k;
+}
+
+void kernel_close(struct kernel *k)
+{
+	if (!k)
+		return;
+	image_close(&k->initrd);
+	image_close(&k->image);
+	free(k);
+}
+
+/* Takes the registers of a freshly reset vCPU to the kernel's entry. */
+static int enter(struct engine_vcpu *v, const struct boot_entry *entry, struct error *err)
+{
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	int rc = engine_vcpu_get_sregs(v, &sregs);
+
+	if (!rc)
+		rc = engine_vcpu_get_regs(v, &regs);
+	if (!rc) {
+		boot_entry_registers(entry, &regs, &sregs);
+		rc = engine_vcpu_set_sregs(v, &sregs);
+	}
+	if (!rc)
+		rc = engine_vcpu_set_regs(v, &regs);
+	return rc ? error_set_errno(err, rc, "setting the registers of vCPU 0") : 0;
+}
+
+int kernel_boot(struct kernel *k, struct vm *vm, struct error *err)
+{
+	const struct settings *s = &vm->settings;
+	struct boot_entry entry;
+	struct e820_map e820;
+	uint8_t seed[RNG_SEED_BYTES];
+	uint32_t *apic_ids = mem_alloc_zero(vm->nr_vcpus * sizeof(*apic_ids));
+
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		apic_ids[i] = topology_apic_id(&s->topology, i);
+	e820_from_mem(&e820, vm->mem);
+	struct boot_config cfg = {
+		.kernel = &k->image,
+		.initrd = k->has_initrd ? &k->initrd : NULL,
+		.cmdline = s->cmdline,
+		.e820 = &e820,
+		.apic_ids = apic_ids,
+		.nr_cpus = vm->nr_vcpus,
+		.has_acpi = true,
+		.has_mptable = s->has_mptable,
+		.rng_seed = seed,
+	};
+	if (getrandom(seed, sizeof(seed), 0) == sizeof(seed))
+		cfg.rng_seed_len = sizeof(seed);
+	int rc = boot_load(vm->mem, &cfg, &entry, err);
+	if (!rc)
+		rc = enter(vm->vcpus[0].engine, &entry, err);
+	explicit_bzero(seed, sizeof(seed));
+	free(apic_ids);
+	return rc;
+}
