@@ -84,7 +84,7 @@ static int check_range(const struct image *img, uint64_t offset, uint64_t len, c
 	if (range_fits(offset, len, img->size))
 		return 0;
 	return image_error(img, err, -EINVAL,
-			   "the %s takes %" PRIu64 " bytes at offset 0x%" PRIx64
+			   "%s: %" PRIu64 " bytes expected at offset 0x%" PRIx64
 			   ", but the file has only %" PRIu64 " bytes",
 			   what, len, offset, img->size);
 }
@@ -109,15 +109,13 @@ static int read_piece(const struct image *img, uint64_t offset, void *dst, size_
 		if (n < 0) {
 			int code = -errno;
 
-			return image_error(img, err, code,
-					   "reading the %s at offset 0x%" PRIx64 ": %s", what,
-					   offset, strerror(-code));
+			return image_error(img, err, code, "reading %s at offset 0x%" PRIx64 ": %s",
+					   what, offset, strerror(-code));
 		}
 		if (!n)
 			return image_error(img, err, -EIO,
-					   "the file shrank to 0x%" PRIx64
-					   " bytes while the %s was read",
-					   offset, what);
+					   "reading %s: the file has shrunk to %" PRIu64 " bytes",
+					   what, offset);
 		to += n;
 		offset += n;
 		len -= n;
@@ -137,8 +135,8 @@ static int no_ram(const struct image *img, gpa_t gpa, uint64_t len, const char *
 		  struct error *err)
 {
 	return image_error(img, err, -EFAULT,
-			   "the %s goes to 0x%" PRIx64 "-0x%" PRIx64 ", which is not all guest RAM",
-			   what, gpa, gpa + len - 1);
+			   "%s: 0x%" PRIx64 "-0x%" PRIx64 " is not all guest RAM", what, gpa,
+			   gpa + len - 1);
 }
 
 /* Where a piece lies across two regions it goes through a buffer of our own. */
@@ -172,7 +170,7 @@ int image_load(const struct image *img, uint64_t offset, uint64_t len, struct me
 		return ret;
 	if (add_overflows(gpa, len, &end))
 		return image_error(img, err, -EFAULT,
-				   "the %s goes beyond the end of the address space", what);
+				   "%s: goes beyond the end of the address space", what);
 	while (len) {
 		uint64_t piece = min(len, (uint64_t)LOAD_PIECE);
 		void *host = mem_slice(m, gpa, piece, MEM_WRITE);

@@ -253,7 +253,7 @@ static int run(const char *dir, const char *command)
 {
 	char line[512];
 
-	snprintf(line, sizeof(line), "cd %s && %s >>log 2>&1", dir, command);
+	snprintf(line, sizeof(line), "cd %s && { %s; } >>log 2>&1", dir, command);
 	return system(line);
 }
 

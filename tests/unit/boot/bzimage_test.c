@@ -348,7 +348,7 @@ static void header_cut_short_names_offset_and_size(void **state)
 	fixture_kernel(&f, image, 0x220);
 	fixture_fails(
 		&f, -EINVAL,
-		"kernel k: the setup header takes 123 bytes at offset 0x1f1, but the file has only "
+		"kernel k: setup header: 123 bytes expected at offset 0x1f1, but the file has only "
 		"544 bytes");
 	fixture_fini(&f);
 }
