@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "engine/soft/cpu.h"
+#include "engine/soft/keep.h"
 
 #define PAGE_MASK_64 (~0xfffull)
 
@@ -38,7 +39,7 @@ void mmu_store_slow(struct cpu *c, const struct insn *i, gva_t va, unsigned size
 			__builtin_memcpy(&v, (const void *)(va + e->addend), bytes);               \
 			return v;                                                                  \
 		}                                                                                  \
-		return (uint##bits##_t)mmu_load_slow(c, i, va, bytes);                             \
+		return (uint##bits##_t)keep_call4(mmu_load_slow, c, i, va, bytes);                           \
 	}                                                                                          \
 	static inline void mmu_store##bits(struct cpu *c, const struct insn *i, gva_t va,          \
 					   uint##bits##_t v)                                       \
@@ -48,7 +49,7 @@ void mmu_store_slow(struct cpu *c, const struct insn *i, gva_t va, unsigned size
 			   atomic_load_explicit(&e->tag_write, memory_order_relaxed)))             \
 			__builtin_memcpy((void *)(va + e->addend), &v, bytes);                     \
 		else                                                                               \
-			mmu_store_slow(c, i, va, bytes, v);                                        \
+			keep_call5(mmu_store_slow, c, i, va, bytes, v);                                    \
 	}
 MMU_DEFINE_ACCESS(8, 1)
 MMU_DEFINE_ACCESS(16, 2)
@@ -74,7 +75,7 @@ static inline void *mmu_rmw_fast(struct cpu *c, const struct insn *i, gva_t va, 
 	if (likely(((va + size - 1) & PAGE_MASK_64) ==
 		   atomic_load_explicit(&e->tag_write, memory_order_relaxed)))
 		return (void *)(va + e->addend);
-	return mmu_rmw_slow(c, i, va, size);
+	return (void *)keep_call4(mmu_rmw_slow, c, i, va, size);
 }
 
 /*
