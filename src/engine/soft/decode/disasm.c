@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Text of an instruction in Intel syntax, in the spelling of objdump -M intel: what a row's
- * operands say, without per-instruction cases. Prefixes without effect are not shown.
+ * operands say, almost without per-instruction cases. Prefixes without effect are not shown.
  */
 #include "engine/soft/insn.h"
 
@@ -252,6 +252,24 @@ static void add_operand(struct text *t, const struct parsed *p, enum insn_operan
 	}
 }
 
+/* Rows whose mnemonic depends on the operand size. */
+static const char *mnemonic(const struct parsed *p, const struct insn_row *row)
+{
+	static const struct {
+		uint8_t map, opcode;
+		const char *names[3]; /* 16, 32, 64 bits */
+	} sized[] = {
+		{MAP_1, 0x98, {"cbw", "cwde", "cdqe"}},
+		{MAP_1, 0x99, {"cwd", "cdq", "cqo"}},
+		{MAP_1, 0xcf, {"iretw", "iret", "iretq"}},
+	};
+
+	for (unsigned n = 0; n < ARRAY_SIZE(sized); n++)
+		if (row->map == sized[n].map && row->opcode == sized[n].opcode && p->op_log2)
+			return sized[n].names[p->op_log2 - 1];
+	return row->name;
+}
+
 static void add_instruction(struct text *t, const struct parsed *p, uint64_t next_rip)
 {
 	const struct insn_row *row = &insn_rows[p->form->row];
@@ -261,7 +279,7 @@ static void add_instruction(struct text *t, const struct parsed *p, uint64_t nex
 		text_add(t, "lock ");
 	if (row->attr & A_REP && p->rep)
 		text_add(t, "%s ", p->rep == 0xf2 ? "repnz" : "rep");
-	text_add(t, "%s", row->name);
+	text_add(t, "%s", mnemonic(p, row));
 	for (unsigned n = 0; n < ARRAY_SIZE(row->op) && row->op[n] != O_none; n++) {
 		if (row->op[n] == O_Fv)
 			continue;
