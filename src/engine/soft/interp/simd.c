@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * MMX, SSE and AVX instructions as the host's own, by thunks (thunk.h): the checks before, the
+ * memory operand, MXCSR and its exceptions (SDM vol. 1, 11.5), and the registers. Exceptions run
+ * masked on the host; one the guest has not masked is found afterwards in the flags, and its
+ * results undone. Left out: MXCSR's misaligned mode of AMD. The bodies are functions of their own,
+ * because locals whose address is known would keep NEXT() from being a tail call.
+ */
+#include "engine/soft/interp/exec_simd.h"
+
+#include "engine/soft/interp/simd_impl.h"
+#include "engine/soft/interp/thunk.h"
+
+void sse_blocked(struct cpu *c, const struct insn *i)
+{
+	if (c->cr0 & CR0_EM || !(c->cr4 & CR4_OSFXSR))
+		cpu_fault(c, i, VEC_UD);
+	cpu_fault(c, i, VEC_NM);
+}
+
+void avx_blocked(struct cpu *c, const struct insn *i)
+{
+	const uint64_t needed = XCR0_SSE | XCR0_AVX;
+
+	if (!(c->cr4 & CR4_OSXSAVE) || (c->xcr0 & needed) != needed || cpu_is_real_or_vm86(c))
+		cpu_fault(c, i, VEC_UD);
+	cpu_fault(c, i, VEC_NM);
+}
+
+void mmx_blocked(struct cpu *c, const struct insn *i)
+{
+	if (c->cr0 & CR0_EM)
+		cpu_fault(c, i, VEC_UD);
+	if (c->cr0 & CR0_TS)
+		cpu_fault(c, i, VEC_NM);
+	cpu_fault(c, i, VEC_MF);
+}
+
+static inline void *thunk_operand(struct cpu *c, struct thunk_register r, unsigned off)
+{
+	return (uint8_t *)c + r.base + ((off & r.mask) << r.shift);
+}
+
+static inline uint64_t thunk_run(struct cpu *c, const struct insn *i, const struct thunk *t,
+				 void *mem)
+{
+	return t->run(mem, thunk_operand(c, t->reg, i->reg), c->fpu.xmm[INSN_VVVV(i)],
+		      thunk_operand(c, t->rm, i->rm), c, c->fpu.xmm[(i->imm >> 4) & 15]);
+}
+
+/* The memory operand of a row, found and, for a source, read. */
+struct operand {
+	gva_t va;
+	void *at;
+	uint8_t bounce[VECTOR_BYTES_MAX] __attribute__((aligned(32)));
+};
+
+static inline void operand_prepare(struct cpu *c, const struct insn *i, const struct thunk *t,
+				   struct operand *o)
+{
+	o->at = o->bounce;
+	if (!t->mem_size)
+		return;
+	o->va = ea(c, i, t->mem_size, t->is_store);
+	if (unlikely(o->va & t->mem_align))
+		cpu_fault_code(c, i, VEC_GP, 0);
+	if (!t->is_store)
+		o->at = simd_source(c, i, o->va, t->mem_size, o->bounce);
+}
+
+static inline void operand_finish(struct cpu *c, const struct insn *i, const struct thunk *t,
+				  const struct operand *o)
+{
+	if (t->is_store)
+		simd_store(c, i, o->va, o->bounce, t->mem_size);
+}
+
+static const struct thunk *thunk_or_ud(struct cpu *c, const struct insn *i)
+{
+	const struct thunk *t = thunk_find(i);
+
+	if (unlikely(!t->run))
+		cpu_fault(c, i, VEC_UD);
+	return t;
+}
+
+static inline void check_by_attr(struct cpu *c, const struct insn *i, uint16_t attr)
+{
+	if (attr & A_AVX)
+		avx_check(c, i);
+	if (attr & A_SSE)
+		sse_check(c, i);
+	if (attr & A_MMX)
+		mmx_check(c, i);
+}
+
+static inline void run_simd(struct cpu *c, const struct insn *i)
+{
+	const struct thunk *t = thunk_or_ud(c, i);
+	struct operand o;
+
+	check_by_attr(c, i, t->attr);
+	operand_prepare(c, i, t, &o);
+
+	uint64_t flags = thunk_run(c, i, t, o.at);
+
+	operand_finish(c, i, t, &o);
+	if (t->flags)
+		set_flags(c, flags, t->flags);
+	simd_touch(c, t->touches);
+}
+
+void x_simd(struct cpu *c, const struct insn *i)
+{
+	run_simd(c, i);
+	NEXT(c, i);
+}
+
+/* What an instruction may have changed before its exception is known. */
+struct undo {
+	struct xsave_area fpu;
+	uint64_t gpr[NR_SLOTS];
+};
+
+static void undo_save(const struct cpu *c, struct undo *u)
+{
+	u->fpu = c->fpu;
+	memcpy(u->gpr, c->gpr, sizeof(u->gpr));
+}
+
+static void undo_apply(struct cpu *c, const struct undo *u)
+{
+	c->fpu = u->fpu;
+	memcpy(c->gpr, u->gpr, sizeof(u->gpr));
+}
+
+/* Runs with all exceptions masked and the guest's rounding; *raised: the flags it raised. */
+static uint64_t run_masked(struct cpu *c, const struct insn *i, const struct thunk *t, void *mem,
+			   uint32_t mxcsr, uint32_t *raised)
+{
+	host_set_mxcsr((mxcsr | MXCSR_MASKS) & ~MXCSR_FLAGS);
+
+	uint64_t flags = thunk_run(c, i, t, mem);
+
+	*raised = host_mxcsr() & MXCSR_FLAGS;
+	host_set_mxcsr(MXCSR_RESET);
+	return flags;
+}
+
+/*
+ * With an exception unmasked. Invalid, denormal and divide-by-zero are found before computing: when
+ * one of them is unmasked, overflow, underflow and precision are not reported. An unmasked
+ * underflow is reported for exact tiny results too, which the masked run does not show; flushing to
+ * zero does.
+ */
+static uint64_t run_unmasked(struct cpu *c, const struct insn *i, const struct thunk *t, void *mem)
+{
+	const uint32_t before = FSW_IE | FSW_DE | FSW_ZE;
+	uint32_t mxcsr = c->fpu.mxcsr;
+	uint32_t unmasked = ~mxcsr >> MXCSR_MASK_SHIFT & MXCSR_FLAGS, raised;
+	struct undo undo;
+
+	undo_save(c, &undo);
+
+	uint64_t flags = run_masked(c, i, t, mem, mxcsr, &raised);
+
+	if (unmasked & MXCSR_UE && !(raised & (MXCSR_UE | (unmasked & before)))) {
+		struct undo result;
+		uint32_t flushed;
+
+		undo_save(c, &result);
+		undo_apply(c, &undo);
+		run_masked(c, i, t, mem, mxcsr | MXCSR_FTZ, &flushed);
+		undo_apply(c, &result);
+		raised |= flushed & MXCSR_UE;
+	}
+	if (raised & unmasked & before)
+		raised &= before;
+	if (raised & unmasked) {
+		undo_apply(c, &undo);
+		c->fpu.mxcsr = mxcsr | raised;
+		cpu_fault(c, i, c->cr4 & CR4_OSXMMEXCPT ? VEC_XM : VEC_UD);
+	}
+	c->fpu.mxcsr = mxcsr | raised;
+	return flags;
+}
+
+/* Runs t with the guest's MXCSR, which it updates. */
+static inline uint64_t run_fp(struct cpu *c, const struct insn *i, const struct thunk *t, void *mem)
+{
+	uint32_t mxcsr = c->fpu.mxcsr;
+
+	if (unlikely((mxcsr & MXCSR_MASKS) != MXCSR_MASKS))
+		return run_unmasked(c, i, t, mem);
+	/* Flags that stay set cost nothing; the monitor's own code only needs the control bits. */
+	if (host_mxcsr() != mxcsr)
+		host_set_mxcsr(mxcsr);
+
+	uint64_t flags = thunk_run(c, i, t, mem);
+
+	c->fpu.mxcsr = host_mxcsr();
+	if (unlikely((mxcsr & ~MXCSR_FLAGS) != MXCSR_RESET))
+		host_set_mxcsr(MXCSR_RESET);
+	return flags;
+}
+
+static inline void run_simd_fp(struct cpu *c, const struct insn *i)
+{
+	const struct thunk *t = thunk_or_ud(c, i);
+	struct operand o;
+
+	check_by_attr(c, i, t->attr);
+	operand_prepare(c, i, t, &o);
+	/* The store comes after MXCSR is known; nothing may change if it faults. */
+	if (unlikely(t->is_store))
+		mmu_check_write(c, i, o.va, t->mem_size);
+
+	uint64_t flags = run_fp(c, i, t, o.at);
+
+	operand_finish(c, i, t, &o);
+	if (t->flags)
+		set_flags(c, flags, t->flags);
+	simd_touch(c, t->touches);
+}
+
+void x_simd_fp(struct cpu *c, const struct insn *i)
+{
+	run_simd_fp(c, i);
+	NEXT(c, i);
+}
+
+/* Whether the instruction leaves x87 state for MMX state: with an MMX register among its operands.
+ */
+static inline bool uses_mmx_register(const struct insn *i, const struct thunk *t)
+{
+	return t->reg.base == offsetof(struct cpu, fpu.st) ||
+	       (!(i->prefix & PFX_MEM) && t->rm.base == offsetof(struct cpu, fpu.st));
+}
+
+static void mmx_prepare(struct cpu *c, const struct insn *i, const struct thunk *t,
+			struct operand *o)
+{
+	check_by_attr(c, i, t->attr);
+	operand_prepare(c, i, t, o);
+	if (t->is_store)
+		mmu_check_write(c, i, o->va, t->mem_size);
+	if (uses_mmx_register(i, t))
+		mmx_enter(&c->fpu);
+}
+
+static inline void run_mmx(struct cpu *c, const struct insn *i)
+{
+	const struct thunk *t = thunk_or_ud(c, i);
+	struct operand o;
+
+	mmx_prepare(c, i, t, &o);
+	thunk_run(c, i, t, o.at);
+	operand_finish(c, i, t, &o);
+	simd_touch(c, t->touches);
+}
+
+void x_mmx(struct cpu *c, const struct insn *i)
+{
+	run_mmx(c, i);
+	NEXT(c, i);
+}
+
+static inline void run_mmx_fp(struct cpu *c, const struct insn *i)
+{
+	const struct thunk *t = thunk_or_ud(c, i);
+	struct operand o;
+
+	mmx_prepare(c, i, t, &o);
+	run_fp(c, i, t, o.at);
+	simd_touch(c, t->touches);
+}
+
+void x_mmx_fp(struct cpu *c, const struct insn *i)
+{
+	run_mmx_fp(c, i);
+	NEXT(c, i);
+}
