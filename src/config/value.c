@@ -76,6 +76,8 @@ static void describe_range(const struct config_key *key, struct buf *out)
 	if (key->type == CONFIG_UINT) {
 		buf_printf(out, key->max ? "%llu to %llu" : "%llu or more",
 			   (unsigned long long)key->min, (unsigned long long)key->max);
+		if (key->unit)
+			buf_printf(out, " %s", key->unit);
 		return;
 	}
 	format_size(key->min, low, sizeof(low));

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/resolve.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "config/config.h"
+
+#define VCPUS_MAX	  65535
+#define DEFAULT_VCPUS_MAX 64 /* what every engine can give; more must be asked for */
+#define RAM_PER_CPU	  (64 * MIB)
+
+void host_facts_get(struct host_facts *host)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	long pages = sysconf(_SC_PHYS_PAGES), page_size = sysconf(_SC_PAGE_SIZE);
+	struct utsname name;
+
+	*host = (struct host_facts){.online_cpus = cpus > 0 ? (unsigned)cpus : 1, .pid = getpid()};
+	if (pages > 0 && page_size > 0)
+		host->ram_bytes = (uint64_t)pages * (uint64_t)page_size;
+	if (!uname(&name))
+		snprintf(host->release, sizeof(host->release), "%s", name.release);
+}
+
+static int set_number(struct config *cfg, const char *key, uint64_t value, struct error *err)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	return config_set(cfg, key, text, err);
+}
+
+/* BH-03: the product of the topology is the number of CPUs, whichever of the two is given. */
+static int resolve_topology(struct config *cfg, const struct host_facts *host, struct error *err)
+{
+	bool has_cpus = config_is_set(cfg, "cpus"), has_sockets = config_is_set(cfg, "sockets");
+	bool has_shape =
+		has_sockets || config_is_set(cfg, "cores") || config_is_set(cfg, "threads");
+
+	if (!has_cpus && !has_shape)
+		return set_number(cfg, "cpus", min(host->online_cpus, (unsigned)DEFAULT_VCPUS_MAX),
+				  err);
+	uint64_t cpus = has_cpus ? config_uint(cfg, "cpus") : 1;
+	uint64_t sockets = has_sockets ? config_uint(cfg, "sockets") : cpus;
+	uint64_t cores = config_uint(cfg, "cores"), threads = config_uint(cfg, "threads");
+	uint64_t product = sockets * cores * threads;
+
+	if (product > VCPUS_MAX)
+		return error_set(err, -EINVAL, "Computed number of vCPUs too high: %llu",
+				 (unsigned long long)product);
+	if (has_cpus && product != cpus)
+		return error_set(err, -EINVAL,
+				 "Topology (%llu sockets, %llu cores, %llu threads) does not match "
+				 "%llu vCPUs",
+				 (unsigned long long)sockets, (unsigned long long)cores,
+				 (unsigned long long)threads, (unsigned long long)cpus);
+	if (has_cpus)
+		return 0;
+	/* A group of cores or threads was given and the rest follows from it. */
+	int rc = set_number(cfg, "cpus", product, err);
+	return rc ? rc : set_number(cfg, "sockets", sockets, err);
+}
+
+/* 64 MiB for each CPU and three more, but at most 80 % of what the host has (KT-06). */
+static uint64_t default_memory(const struct config *cfg, const struct host_facts *host)
+{
+	uint64_t wanted = RAM_PER_CPU * (config_uint(cfg, "cpus") + 3);
+	uint64_t most = host->ram_bytes / 10 * 8;
+
+	if (!host->ram_bytes) {
+		log_warn("the size of host memory is unknown: guest memory defaults to 64 MiB");
+		most = RAM_PER_CPU;
+	}
+	return max(ALIGN_DOWN(min(wanted, most), MIB), MIB);
+}
+
+static int resolve_memory(struct config *cfg, const struct host_facts *host, struct error *err)
+{
+	if (!config_is_set(cfg, "memory.size")) {
+		char text[32];
+
+		format_size(default_memory(cfg, host), text, sizeof(text));
+		return config_set(cfg, "memory.size", text, err);
+	}
+	uint64_t bytes = config_uint(cfg, "memory.size");
+	if (host->ram_bytes && bytes > host->ram_bytes)
+		log_warn("Guest memory size %lluMB exceeds host physical RAM size %lluMB",
+			 (unsigned long long)(bytes / MIB),
+			 (unsigned long long)(host->ram_bytes / MIB));
+	return 0;
+}
+
+static bool is_regular_file(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISREG(st.st_mode);
+}
+
+/* KT-22. */
+static int find_kernel(struct config *cfg, const struct host_facts *host, struct error *err)
+{
+	char vmlinuz[96], bzimage[96];
+	const char *const places[] = {"./bzImage", "arch/x86/boot/bzImage",
+				      "../../arch/x86/boot/bzImage", vmlinuz, bzimage};
+	struct buf list = {0};
+
+	snprintf(vmlinuz, sizeof(vmlinuz), "/boot/vmlinuz-%s", host->release);
+	snprintf(bzimage, sizeof(bzimage), "/boot/bzImage-%s", host->release);
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		if (is_regular_file(places[i])) {
+			buf_free(&list);
+			return config_set(cfg, "kernel.path", places[i], err);
+		}
+		buf_printf(&list, " %s", places[i]);
+	}
+	error_set(err, -EINVAL,
+		  "Fatal: could not find default kernel image in:%s; name one with --kernel FILE",
+		  buf_text(&list));
+	buf_free(&list);
+	return -EINVAL;
+}
+
+/* KT-23: the kernel's own build tree, when bantam is started inside it. */
+static void find_symbols(struct config *cfg)
+{
+	static const char *const places[] = {"vmlinux", "../../../vmlinux", "../../vmlinux"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		if (is_regular_file(places[i])) {
+			config_set(cfg, "kernel.symbols", places[i], NULL);
+			return;
+		}
+	}
+}
+
+int resolve_config(struct config *cfg, const struct host_facts *host, struct error *err)
+{
+	int rc = 0;
+
+	if (!config_is_set(cfg, "name")) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "guest-%d", host->pid);
+		rc = config_set(cfg, "name", name, err);
+	}
+	if (!rc)
+		rc = resolve_topology(cfg, host, err);
+	return rc ? rc : resolve_memory(cfg, host, err);
+}
+
+int resolve_kernel(struct config *cfg, const struct host_facts *host, struct error *err)
+{
+	if (!config_is_set(cfg, "kernel.path")) {
+		if (!config_bool(cfg, "kernel.search"))
+			return error_set(err, -EINVAL,
+					 "kernel.path is not set and kernel.search is off");
+		int rc = find_kernel(cfg, host, err);
+		if (rc)
+			return rc;
+	}
+	if (!config_is_set(cfg, "kernel.symbols"))
+		find_symbols(cfg);
+	return 0;
+}

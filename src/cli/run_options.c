@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/run_options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "cli/exit_codes.h"
+#include "config/config.h"
+
+static int set(struct config *cfg, const char *key, const char *value, struct error *err)
+{
+	return config_set(cfg, key, value, err) ? EXIT_CONFIG : 0;
+}
+
+/* ---- values with a grammar of their own ---- */
+
+int run_set_memory(struct config *cfg, const char *text, struct error *err)
+{
+	const char *rest = text;
+	char canonical[32];
+	uint64_t bytes;
+	int rc = parse_size(text, MIB, &bytes, &rest);
+
+	if (rc == -ERANGE)
+		return error_set(err, EXIT_USAGE, "Memory too large: %s", text);
+	if (rc || *rest)
+		return error_set(err, EXIT_USAGE, "Invalid memory specifier: %s", text);
+	if (!bytes)
+		return error_set(err, EXIT_USAGE, "Invalid RAM size: %s", text);
+	format_size(bytes, canonical, sizeof(canonical));
+	return set(cfg, "memory.size", canonical, err);
+}
+
+static const char *const topology_keys[] = {"cpus", "sockets", "cores", "threads"};
+
+/* One setting of the list; whole is the list, for the message. */
+static int set_topology_item(struct config *cfg, const char *item, const char *whole,
+			     struct error *err)
+{
+	const char *equals = strchr(item, '=');
+
+	if (!equals && !strcmp(item, "0")) { /* kvmtool: as many as the host has */
+		config_unset(cfg, "cpus");
+		return 0;
+	}
+	if (!equals)
+		return set(cfg, "cpus", item, err);
+	for (unsigned i = 0; i < ARRAY_SIZE(topology_keys); i++) {
+		const char *key = topology_keys[i];
+
+		if (strlen(key) == (size_t)(equals - item) && !strncmp(item, key, strlen(key)))
+			return set(cfg, key, equals + 1, err);
+	}
+	return error_set(err, EXIT_USAGE, "invalid cpu topology '%s'", whole);
+}
+
+int run_set_topology(struct config *cfg, const char *text, struct error *err)
+{
+	if (!*text) {
+		for (unsigned i = 0; i < ARRAY_SIZE(topology_keys); i++)
+			set(cfg, topology_keys[i], "1", NULL);
+		return 0;
+	}
+	char *copy = mem_strdup(text), *rest = copy, *item;
+	int rc = 0;
+
+	while (!rc && (item = strsep(&rest, ",")) != NULL)
+		rc = set_topology_item(cfg, item, text, err);
+	free(copy);
+	return rc;
+}
+
+/* Reads "VCPU:HOSTCPU". Returns 0 or -EINVAL. */
+static int read_pin(const char *text, unsigned long *vcpu, unsigned long *host, struct error *err)
+{
+	char *end;
+
+	errno = 0;
+	*vcpu = strtoul(text, &end, 10);
+	if (!isdigit((unsigned char)*text) || *end != ':' || !isdigit((unsigned char)end[1]))
+		return error_set(err, -EINVAL, "invalid format: %s", text);
+	if (errno || *vcpu > CONFIG_INDEX_MAX)
+		return error_set(err, -EINVAL, "invalid vcpu '%.*s'", (int)(end - text), text);
+	const char *second = end + 1;
+	*host = strtoul(second, &end, 10);
+	if (*end)
+		return error_set(err, -EINVAL, "invalid format: %s", text);
+	if (errno || *host >= CPU_SETSIZE)
+		return error_set(err, -EINVAL, "hostcpu '%s' outside valid range from 0 to %d",
+				 second, CPU_SETSIZE - 1);
+	return 0;
+}
+
+int run_add_pin(struct config *cfg, const char *text, struct error *err)
+{
+	unsigned long vcpu = 0, host = 0;
+	char name[CONFIG_NAME_MAX];
+	struct buf set_text = {0};
+
+	if (read_pin(text, &vcpu, &host, err)) {
+		error_prefix(err, "invalid vcpu pinning configuration '%s'", text);
+		return EXIT_USAGE;
+	}
+	snprintf(name, sizeof(name), "vcpu.%lu.cpuset", vcpu);
+	const char *already = config_text(cfg, "%s", name);
+	if (already)
+		buf_printf(&set_text, "%s,", already);
+	buf_printf(&set_text, "%lu", host);
+	int rc = set(cfg, name, buf_text(&set_text), err);
+	buf_free(&set_text);
+	return rc;
+}
+
+/* ---- what the rows of the table do ---- */
+
+static struct config *cfg_of(void *ctx)
+{
+	return ((struct run_request *)ctx)->cfg;
+}
+
+static int apply_key(void *ctx, const struct option_row *row, const char *value, struct error *err)
+{
+	return set(cfg_of(ctx), row->key, value, err);
+}
+
+static int apply_flag(void *ctx, const struct option_row *row, const char *value, struct error *err)
+{
+	return set(cfg_of(ctx), row->key, row->text, err);
+}
+
+static int apply_memory(void *ctx, const struct option_row *row, const char *value,
+			struct error *err)
+{
+	return run_set_memory(cfg_of(ctx), value, err);
+}
+
+static int apply_topology(void *ctx, const struct option_row *row, const char *value,
+			  struct error *err)
+{
+	return run_set_topology(cfg_of(ctx), value, err);
+}
+
+static int apply_pin(void *ctx, const struct option_row *row, const char *value, struct error *err)
+{
+	return run_add_pin(cfg_of(ctx), value, err);
+}
+
+static int apply_kernel(void *ctx, const struct option_row *row, const char *value,
+			struct error *err)
+{
+	((struct run_request *)ctx)->has_kernel = true;
+	return set(cfg_of(ctx), "kernel.path", value, err);
+}
+
+/* An empty value takes back what a file or an earlier option gave. */
+static int apply_params(void *ctx, const struct option_row *row, const char *value,
+			struct error *err)
+{
+	if (*value)
+		return set(cfg_of(ctx), "kernel.params", value, err);
+	config_unset(cfg_of(ctx), "kernel.params");
+	return 0;
+}
+
+/* The word may go on after the name, as in kvmtool: "serial0" is the serial console. */
+static int apply_console(void *ctx, const struct option_row *row, const char *value,
+			 struct error *err)
+{
+	if (!strncmp(value, "serial", 6))
+		return set(cfg_of(ctx), "console", "serial", err);
+	if (!strncmp(value, "virtio", 6) || !strncmp(value, "hv", 2))
+		return error_set(
+			err, EXIT_CONFIG,
+			"console '%s' is not available: this machine has the serial console",
+			value);
+	log_warn("No console!");
+	return set(cfg_of(ctx), "console", "none", err);
+}
+
+static int apply_config(void *ctx, const struct option_row *row, const char *value,
+			struct error *err)
+{
+	return config_load(cfg_of(ctx), value, err) ? EXIT_CONFIG : 0;
+}
+
+/* What is no name=value at all is a mistake of the command line, a wrong value one of the VM. */
+static int apply_option(void *ctx, const struct option_row *row, const char *value,
+			struct error *err)
+{
+	const char *equals = strchr(value, '=');
+
+	if (!config_set_option(cfg_of(ctx), value, err))
+		return 0;
+	return equals && equals != value && equals[1] ? EXIT_CONFIG : EXIT_USAGE;
+}
+
+static int apply_dump(void *ctx, const struct option_row *row, const char *value, struct error *err)
+{
+	((struct run_request *)ctx)->wants_dump = true;
+	return 0;
+}
+
+static int apply_help(void *ctx, const struct option_row *row, const char *value, struct error *err)
+{
+	((struct run_request *)ctx)->wants_help = true;
+	return 0;
+}
+
+static int take_word(void *ctx, const char *word, struct error *err)
+{
+	struct run_request *r = ctx;
+
+	if (r->has_kernel)
+		return error_set(err, EXIT_USAGE, "Cannot handle parameter: %s", word);
+	return apply_kernel(ctx, NULL, word, err);
+}
+
+static const struct option_row rows[] = {
+	{.letter = 'k',
+	 .name = "kernel",
+	 .arg = "FILE",
+	 .key = "kernel.path",
+	 .apply = apply_kernel,
+	 .help = "kernel image; the word without a dash means the same"},
+	{.letter = 'i',
+	 .name = "initrd",
+	 .arg = "FILE",
+	 .key = "kernel.initrd",
+	 .apply = apply_key,
+	 .help = "initial RAM disk"},
+	{.letter = 'p',
+	 .name = "params",
+	 .arg = "TEXT",
+	 .key = "kernel.params",
+	 .apply = apply_params,
+	 .help = "appended to the kernel's command line"},
+	{.letter = 'c',
+	 .name = "cpus",
+	 .arg = "N[,sockets=N][,cores=N][,threads=N]",
+	 .key = "cpus",
+	 .apply = apply_topology,
+	 .help = "virtual CPUs and their topology; 0: as many as the host has online"},
+	{.letter = 'm',
+	 .name = "mem",
+	 .arg = "SIZE[BKMGTP]",
+	 .key = "memory.size",
+	 .apply = apply_memory,
+	 .help = "guest memory, in megabytes without a letter"},
+	{.name = "name",
+	 .arg = "NAME",
+	 .key = "name",
+	 .apply = apply_key,
+	 .help = "name of the VM"},
+	{.name = "accel",
+	 .arg = "LIST",
+	 .key = "accel",
+	 .apply = apply_key,
+	 .help = "accelerators to try in order: kvm, soft (or tcg), separated by colons"},
+	{.name = "dev",
+	 .arg = "FILE",
+	 .key = "kvm.device",
+	 .apply = apply_key,
+	 .help = "device node of KVM"},
+	{.name = "pin",
+	 .arg = "VCPU:HOSTCPU",
+	 .key = "vcpu.N.cpuset",
+	 .apply = apply_pin,
+	 .help = "add a host CPU to those a virtual CPU may run on; may be repeated"},
+	{.name = "console",
+	 .arg = "serial",
+	 .key = "console",
+	 .apply = apply_console,
+	 .help = "guest device that stdin and stdout are connected to"},
+	{.name = "nodefaults",
+	 .key = "nodefaults",
+	 .text = "true",
+	 .apply = apply_flag,
+	 .help = "the kernel's command line is that of --params and nothing else"},
+	{.name = "no-reboot",
+	 .key = "reboot",
+	 .text = "false",
+	 .apply = apply_flag,
+	 .help = "end with status 2 when the guest reboots, instead of starting again"},
+	{.name = "config",
+	 .arg = "FILE",
+	 .apply = apply_config,
+	 .help = "read keys from a file, one key=value per line"},
+	{.letter = 'o',
+	 .arg = "KEY=VALUE",
+	 .apply = apply_option,
+	 .help = "set a key; later options and files win over earlier ones"},
+	{.name = "dump-config",
+	 .apply = apply_dump,
+	 .help = "print the configuration as a file for --config and end"},
+	{.letter = 'v',
+	 .name = "debug",
+	 .key = "log.level",
+	 .text = "debug",
+	 .apply = apply_flag,
+	 .help = "say more on stderr"},
+	{.name = "debug-single-step",
+	 .key = "debug.singlestep",
+	 .text = "true",
+	 .apply = apply_flag,
+	 .help = "print the registers after each guest instruction"},
+	{.name = "debug-ioport",
+	 .key = "debug.ioport",
+	 .text = "true",
+	 .apply = apply_flag,
+	 .help = "log every port access"},
+	{.name = "debug-mmio",
+	 .key = "debug.mmio",
+	 .text = "true",
+	 .apply = apply_flag,
+	 .help = "log every access to memory-mapped registers"},
+	{.letter = 'h', .name = "help", .apply = apply_help, .help = "print this"},
+};
+
+const struct option_table run_option_table = {rows, ARRAY_SIZE(rows), take_word};
