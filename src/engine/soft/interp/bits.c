@@ -148,30 +148,9 @@ HOST_SCANS(popcnt)
 	}
 FOR_V(SCAN_FORMS, bsf)
 FOR_V(SCAN_FORMS, bsr)
+FOR_V(SCAN_FORMS, tzcnt)
+FOR_V(SCAN_FORMS, lzcnt)
 FOR_V(SCAN_FORMS, popcnt)
-
-/* Without the feature the F3 prefix is ignored, and the older instruction runs. */
-#define COUNT_FORMS(bits, s, op, old, feature)                       \
-	void x_##op##_r##bits(struct cpu *c, const struct insn *i)   \
-	{                                                            \
-		if (cpu_has(c, feature))                             \
-			op##_from##bits(c, i, get##bits(c, i->rm));  \
-		else                                                 \
-			old##_from##bits(c, i, get##bits(c, i->rm)); \
-		NEXT(c, i);                                          \
-	}                                                            \
-	void x_##op##_m##bits(struct cpu *c, const struct insn *i)   \
-	{                                                            \
-		uint##bits##_t v = LOAD(bits);                       \
-                                                                     \
-		if (cpu_has(c, feature))                             \
-			op##_from##bits(c, i, v);                    \
-		else                                                 \
-			old##_from##bits(c, i, v);                   \
-		NEXT(c, i);                                          \
-	}
-FOR_V(COUNT_FORMS, tzcnt, bsf, FEAT_BMI1)
-FOR_V(COUNT_FORMS, lzcnt, bsr, FEAT_LZCNT)
 
 /* The assembler's modifier for the destination that goes with a source width. */
 #define CRC_REG_8  "k"
