@@ -56,19 +56,6 @@ $(BUILD)/tests/cpu/compare: $(CPU_OBJS) $(LIB)
 $(BUILD)/tests/decode/disasm: $(BUILD)/tests/decode/disasm.o $(LIB)
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
 
-# Fuzz targets with everything they link, built by clang with sanitizers, each run for FUZZ_SECONDS.
-FUZZ_SECONDS ?= 20
-FUZZ_TARGETS := $(patsubst %.c,%,$(wildcard fuzz/*_fuzz.c))
-$(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(LIB)
-	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
-fuzz:
-	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/fuzzing CC=clang OPT=-O1 \
-		SAN='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined' \
-		$(FUZZ_TARGETS:%=$(BUILD)/fuzzing/%)
-	@for t in $(FUZZ_TARGETS); do mkdir -p $(BUILD)/corpus/$$t; \
-		$(BUILD)/fuzzing/$$t -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 \
-		-artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$$t || exit 1; done
-
 # ---- the two commands ----
 # Each installs what it lacks, as root or through sudo, then calls make again, because a compiler may
 # be among it.
@@ -107,6 +94,35 @@ $(BUILD)/tests/guest/%.elf: tests/guest/%.S tests/guest/multiboot.h tests/guest/
 
 check-unit: $(UNIT_BINS)
 	@failed=0; for t in $(UNIT_BINS); do $$t || failed=1; done; exit $$failed
+
+# Every fuzz/*_fuzz.c is a libFuzzer target, linked with the folders that parse untrusted bytes.
+FUZZ_SECONDS ?= 10
+FUZZ_DIRS    := $(wildcard $(addprefix src/,base host config x86 core boot))
+FUZZ_OBJS    := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(shell find $(FUZZ_DIRS) -name '*.c'))
+FUZZ_BINS    := $(patsubst fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard fuzz/*_fuzz.c))
+FUZZ_CFLAGS   = -std=gnu11 -Isrc -Ifuzz -D_GNU_SOURCE -DBANTAM_VERSION='"fuzz"' -pthread -O1 -g \
+	-fno-strict-aliasing -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+$(BUILD)/fuzz/src/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+
+$(BUILD)/fuzz/lib.a: $(FUZZ_OBJS)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/fuzz/%_fuzz: fuzz/%_fuzz.c $(wildcard fuzz/*.h) $(BUILD)/fuzz/lib.a
+	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $< $(BUILD)/fuzz/lib.a $(LDLIBS)
+
+# A crash leaves its input as build/fuzz/NAME-crash-*.
+fuzz: $(FUZZ_BINS)
+	@for t in $(FUZZ_BINS); do \
+		echo "$$t: $(FUZZ_SECONDS) s"; \
+		mkdir -p $$t.corpus; \
+		$$t -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=$$t- $$t.corpus 2>$$t.log || { cat $$t.log; exit 1; }; \
+		grep -h number_of_executed_units $$t.log; \
+	done
 
 clean:
 	rm -rf $(BUILD)

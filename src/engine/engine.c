@@ -46,8 +46,9 @@ static int check_list(const char *list, struct error *err)
 	}
 }
 
-static struct engine *accelerator_open(const struct accelerator *a, const struct engine_options *opt,
-				       bool is_forced, struct error *err)
+static struct engine *accelerator_open(const struct accelerator *a,
+				       const struct engine_options *opt, bool is_forced,
+				       struct error *err)
 {
 	struct engine *e;
 
@@ -146,7 +147,8 @@ int engine_vm_signal_msi(struct engine_vm *vm, uint64_t addr, uint32_t data)
 	return vm->ops->vm_signal_msi(vm, addr, data);
 }
 
-int engine_vm_set_ioapic_routes(struct engine_vm *vm, const struct engine_route routes[IOAPIC_NR_PINS])
+int engine_vm_set_ioapic_routes(struct engine_vm *vm,
+				const struct engine_route routes[IOAPIC_NR_PINS])
 {
 	return vm->ops->vm_set_ioapic_routes(vm, routes);
 }
@@ -305,4 +307,3 @@ uint32_t engine_vcpu_tsc_khz(struct engine_vcpu *v)
 {
 	return v->ops->vcpu_tsc_khz(v);
 }
-

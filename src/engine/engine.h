@@ -21,7 +21,7 @@
 #include "core/mem.h"
 #include "x86/cpuid.h"
 
-struct engine;	    /* an accelerator that was found to work */
+struct engine; /* an accelerator that was found to work */
 struct engine_vm;
 struct engine_vcpu;
 
@@ -69,7 +69,8 @@ struct engine_route {
 	uint32_t data;
 	bool is_masked;
 };
-int engine_vm_set_ioapic_routes(struct engine_vm *vm, const struct engine_route routes[IOAPIC_NR_PINS]);
+int engine_vm_set_ioapic_routes(struct engine_vm *vm,
+				const struct engine_route routes[IOAPIC_NR_PINS]);
 
 /* KVM_GET_CLOCK and KVM_SET_CLOCK: the paravirtual clock, in ns. */
 int engine_vm_get_clock(struct engine_vm *vm, struct kvm_clock_data *clock);
@@ -122,7 +123,8 @@ void engine_vcpu_kick(struct engine_vcpu *v);
 int engine_vcpu_interrupt(struct engine_vcpu *v, unsigned vector);
 int engine_vcpu_nmi(struct engine_vcpu *v); /* KVM_NMI; any thread */
 
-/* State in KVM's structs. Each returns 0 or a negative errno: -EINVAL for values no CPU can hold. */
+/* State in KVM's structs. Each returns 0 or a negative errno: -EINVAL for values no CPU can hold.
+ */
 int engine_vcpu_get_regs(struct engine_vcpu *v, struct kvm_regs *regs);
 int engine_vcpu_set_regs(struct engine_vcpu *v, const struct kvm_regs *regs);
 int engine_vcpu_get_sregs(struct engine_vcpu *v, struct kvm_sregs *sregs);

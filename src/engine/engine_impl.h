@@ -27,9 +27,9 @@ struct engine_ops {
 	const char *name;
 
 	/*
-	 * is_forced: the user asked for just this one, so a slow one is taken too. Returns NULL with err
-	 * saying why it cannot be used. ops of the result are filled by engine.c, as are those of
-	 * VMs and vCPUs.
+	 * is_forced: the user asked for just this one, so a slow one is taken too. Returns NULL
+	 * with err saying why it cannot be used. ops of the result are filled by engine.c, as are
+	 * those of VMs and vCPUs.
 	 */
 	struct engine *(*open)(const struct engine_options *opt, bool is_forced, struct error *err);
 	void (*close)(struct engine *e);
@@ -73,7 +73,8 @@ struct engine_ops {
 	int (*vcpu_get_mp_state)(struct engine_vcpu *v, struct kvm_mp_state *mp);
 	int (*vcpu_set_mp_state)(struct engine_vcpu *v, const struct kvm_mp_state *mp);
 	int (*vcpu_get_msrs)(struct engine_vcpu *v, struct kvm_msr_entry *entries, unsigned nr);
-	int (*vcpu_set_msrs)(struct engine_vcpu *v, const struct kvm_msr_entry *entries, unsigned nr);
+	int (*vcpu_set_msrs)(struct engine_vcpu *v, const struct kvm_msr_entry *entries,
+			     unsigned nr);
 	int (*vcpu_set_guest_debug)(struct engine_vcpu *v, const struct kvm_guest_debug *dbg);
 	int (*vcpu_translate)(struct engine_vcpu *v, struct kvm_translation *tr);
 	uint32_t (*vcpu_tsc_khz)(struct engine_vcpu *v);

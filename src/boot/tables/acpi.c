@@ -76,6 +76,7 @@ enum {
 	FADT_PROC_C1 = BIT(2),
 	FADT_NO_FIXED_SLEEP_BUTTON = BIT(5),
 	FADT_NO_FIXED_RTC_WAKE = BIT(6),
+	FADT_TIMER_32BIT = BIT(8),
 	FADT_RESET_REGISTER = BIT(10),
 };
 enum {
@@ -234,18 +235,21 @@ static gpa_t add_fadt(struct builder *b, gpa_t facs, gpa_t dsdt)
 		.pm1_event_len = 4,
 		.pm1_control_len = 2,
 		.pm_timer_len = 4,
+		.gpe0 = ACPI_GPE0_PORT,
+		.gpe0_len = 4,
 		.c2_latency = 0xffff, /* too long to be used: there is only C1 */
 		.c3_latency = 0xffff,
 		.century = ACPI_CMOS_CENTURY,
 		.boot_flags = BOOT_LEGACY_DEVICES | BOOT_8042 | BOOT_NO_VGA,
 		.flags = FADT_WBINVD | FADT_PROC_C1 | FADT_NO_FIXED_SLEEP_BUTTON |
-			 FADT_NO_FIXED_RTC_WAKE | FADT_RESET_REGISTER,
+			 FADT_NO_FIXED_RTC_WAKE | FADT_TIMER_32BIT | FADT_RESET_REGISTER,
 		.reset_register = port(ACPI_RESET_PORT, 8, 1),
 		.reset_value = ACPI_RESET_VALUE,
 		.x_dsdt = dsdt,
 		.x_pm1a_event = port(ACPI_PM1_EVENT_PORT, 32, 2),
 		.x_pm1a_control = port(ACPI_PM1_CONTROL_PORT, 16, 2),
 		.x_pm_timer = port(ACPI_PM_TIMER_PORT, 32, 4),
+		.x_gpe0 = port(ACPI_GPE0_PORT, 32, 1),
 	};
 	struct buf table = {0};
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ACPI tables of the pc machine: RSDP, RSDT and XSDT, FADT, FACS, MADT, HPET and a DSDT with
- * processors and ISA devices. ACPI mode is always on, so there is no SMI command port. No GPE
- * block, no PCI root yet. Pure functions, any thread.
+ * processors and ISA devices. ACPI mode is always on, so there is no SMI command port. No PCI root.
+ * Pure functions, any thread.
  */
 #ifndef BOOT_TABLES_ACPI_H
 #define BOOT_TABLES_ACPI_H
@@ -16,8 +16,9 @@
 /* Facts the tables state and the chips must keep. */
 #define ACPI_PM1_EVENT_PORT   0x600
 #define ACPI_PM1_CONTROL_PORT 0x604
-#define ACPI_PM_TIMER_PORT    0x608
-#define ACPI_SCI_IRQ	      9
+#define ACPI_PM_TIMER_PORT    0x608 /* 32 bits wide */
+#define ACPI_GPE0_PORT	      0x620 /* 16 status bits, 16 enable bits */
+#define ACPI_SCI_IRQ	      9u
 #define ACPI_SLEEP_TYPE_S5    5
 #define ACPI_RESET_PORT	      0xcf9
 #define ACPI_RESET_VALUE      0x06

@@ -18,7 +18,8 @@
 #include "engine/soft/soft.h"
 
 /*
- * With the rest of a VM's state this stays below the 16 MiB a VM may cost beside its guest's memory.
+ * With the rest of a VM's state this stays below the 16 MiB a VM may cost beside its guest's
+ * memory.
  */
 #define DEFAULT_SIZE (6 * MIB)
 #define MIN_SIZE     (256 * KIB)
@@ -44,8 +45,8 @@ struct block_cache {
 
 	uint8_t *arena;
 	size_t part_size;
-	unsigned part;	 /* being filled */
-	size_t used;	 /* of it */
+	unsigned part;		 /* being filled */
+	size_t used;		 /* of it */
 	size_t filled[NR_PARTS]; /* bytes of blocks in each part */
 
 	/* Where every vCPU was when the part after `part` was dropped. */
@@ -57,8 +58,8 @@ struct block_cache {
 	struct code_page *pages[PAGE_BUCKETS];
 
 	/*
-	 * Pages watched since other vCPUs last passed a safe point: fresh ones, and those that wait for
-	 * the safe points counted from waiting_since.
+	 * Pages watched since other vCPUs last passed a safe point: fresh ones, and those that wait
+	 * for the safe points counted from waiting_since.
 	 */
 	struct list fresh, waiting;
 	uint64_t waiting_since[SOFT_VCPUS_MAX];
@@ -196,7 +197,7 @@ static void block_drop(struct block_cache *bc, struct block *b)
 
 static void page_drop_range(struct block_cache *bc, struct code_page *p, uint64_t gpa, uint64_t len)
 {
-	list_for_each_safe(it, &p->blocks) {
+	list_for_each_safe (it, &p->blocks) {
 		struct block *b = list_entry(it, struct block, page_node);
 
 		if (b->gpa + b->size > gpa && b->gpa - gpa < len)
@@ -542,8 +543,8 @@ static void drop_in_page(struct block_cache *bc, uint64_t page, uint64_t gpa, ui
 	struct soft_region *r = soft_region_find(bc->vm, page);
 	struct code_page *p;
 
-	if (!r || !(atomic_load_explicit(soft_page_flags(r, page), memory_order_relaxed) &
-		    PAGE_WATCHED))
+	if (!r ||
+	    !(atomic_load_explicit(soft_page_flags(r, page), memory_order_relaxed) & PAGE_WATCHED))
 		return;
 	pthread_mutex_lock(&bc->lock);
 	p = page_find(bc, page);
@@ -582,7 +583,8 @@ static void drop_range(struct block_cache *bc, gpa_t gpa, uint64_t len, bool is_
 
 void block_cache_invalidate(struct block_cache *bc, gpa_t gpa, uint64_t len)
 {
-	/* The bytes are in place before the flags are read: pairs with the fence before decoding. */
+	/* The bytes are in place before the flags are read: pairs with the fence before decoding.
+	 */
 	atomic_thread_fence(memory_order_seq_cst);
 	drop_range(bc, gpa, len, false);
 }
@@ -605,7 +607,7 @@ static void page_compare(struct block_cache *bc, struct code_page *p)
 {
 	const struct soft_region *r = soft_region_find(bc->vm, p->gpa);
 
-	list_for_each_safe(it, &p->blocks) {
+	list_for_each_safe (it, &p->blocks) {
 		struct block *b = list_entry(it, struct block, page_node);
 
 		if (memcmp(r->host + (b->gpa - r->gpa), block_code(b), b->size))
@@ -617,7 +619,7 @@ static void page_compare(struct block_cache *bc, struct code_page *p)
 
 static void compare_all(struct block_cache *bc, struct list *pages)
 {
-	list_for_each_safe(it, pages)
+	list_for_each_safe (it, pages)
 		page_compare(bc, list_entry(it, struct code_page, pending));
 }
 

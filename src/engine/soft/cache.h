@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The block cache: straight runs of decoded instructions, keyed by physical address and mode, shared
- * by all vCPUs of a VM. A block never crosses a page; an instruction that does is decoded anew
- * each time, into a private block of one.
+ * The block cache: straight runs of decoded instructions, keyed by physical address and mode,
+ * shared by all vCPUs of a VM. A block never crosses a page; an instruction that does is decoded
+ * anew each time, into a private block of one.
  *
  * A page that holds code is watched: no TLB may hold it writable, so the first store to it (or
  * device write) drops its blocks and ends the watch. Stores of another vCPU that were past their
@@ -44,15 +44,16 @@ void block_cache_free(struct block_cache *bc);
  */
 struct block *block_find(struct cpu *c);
 
-/* As block_find() but one instruction only, private to c and not watched: see cpu_restart_alone(). */
+/* As block_find() but one instruction only, private to c and not watched: see cpu_restart_alone().
+ */
 struct block *block_alone(struct cpu *c);
 
 /* Any thread: guest physical bytes changed; drops every block that holds one of them. */
 void block_cache_invalidate(struct block_cache *bc, gpa_t gpa, uint64_t len);
 
 /*
- * The same for a store of the guest. Pages that are stored to again and again lose all their blocks,
- * so that data beside old code does not stay slow.
+ * The same for a store of the guest. Pages that are stored to again and again lose all their
+ * blocks, so that data beside old code does not stay slow.
  */
 void block_cache_store(struct block_cache *bc, gpa_t gpa, uint64_t len);
 
@@ -63,8 +64,8 @@ bool block_cache_is_watched(struct block_cache *bc, gpa_t gpa);
 void block_cache_verify(struct cpu *c);
 
 /*
- * At a safe point of c with REQ_SAFE: forgets blocks whose memory is about to be used again, and tells
- * the cache of stores it could not see.
+ * At a safe point of c with REQ_SAFE: forgets blocks whose memory is about to be used again, and
+ * tells the cache of stores it could not see.
  */
 void block_cache_safe_point(struct cpu *c);
 

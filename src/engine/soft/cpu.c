@@ -87,7 +87,8 @@ static bool segment_is_flat(const struct segment *s, uint32_t need)
 {
 	uint32_t kind = SEG_TYPE_CODE | SEG_ATTR_S | SEG_ATTR_P | SEG_TYPE_RW;
 
-	/* Expand-down data segments have the limit at the other end; conforming code is harmless. */
+	/* Expand-down data segments have the limit at the other end; conforming code is harmless.
+	 */
 	if (!(s->attr & SEG_TYPE_CODE))
 		kind |= SEG_TYPE_CONFORM;
 	return !s->base && s->limit == UINT32_MAX && (s->attr & kind) == need &&
@@ -167,9 +168,11 @@ static void reset_segments(struct cpu *c)
 
 	for (unsigned s = 0; s < NR_SEGS; s++)
 		c->seg[s] = (struct segment){.limit = 0xffff, .attr = data};
-	c->seg[SEG_CS] = (struct segment){
-		.base = 0xffff0000, .limit = 0xffff, .selector = 0xf000, .attr = data | SEG_TYPE_CODE};
-	c->seg[SEG_LDTR].attr = SEG_ATTR_P | 2;	 /* LDT */
+	c->seg[SEG_CS] = (struct segment){.base = 0xffff0000,
+					  .limit = 0xffff,
+					  .selector = 0xf000,
+					  .attr = data | SEG_TYPE_CODE};
+	c->seg[SEG_LDTR].attr = SEG_ATTR_P | 2; /* LDT */
 	c->seg[SEG_TR].attr = SEG_ATTR_P | 0xb; /* busy 32-bit TSS */
 	c->gdtr.base = c->idtr.base = 0;
 	c->gdtr.limit = c->idtr.limit = 0xffff;
@@ -222,7 +225,8 @@ void cpu_reset(struct cpu *c, bool is_init)
 	mmu_flush_all(c);
 }
 
-/* Where the host's TSC does not run at a constant rate the guest gets one of 1 GHz from the clock. */
+/* Where the host's TSC does not run at a constant rate the guest gets one of 1 GHz from the clock.
+ */
 static uint64_t host_tsc(const struct soft_vm *vm)
 {
 	return vm->has_host_tsc ? __builtin_ia32_rdtsc() : host_now_ns();

@@ -65,7 +65,7 @@ uint64_t ea_offset(const struct cpu *c, const struct insn *i);
 static inline gva_t ea(struct cpu *c, const struct insn *i, unsigned size, bool is_write)
 {
 	if (unlikely(i->ea != EA_FLAT))
-		return ea_slow(c, i, size, is_write);
+		return keep_call4(ea_slow, c, i, size, is_write);
 	return c->gpr[i->base] + (c->gpr[i->index & 31] << (i->index >> 6)) + (int64_t)i->disp;
 }
 

@@ -127,7 +127,8 @@ static void fill_io(struct cpu *c, uint16_t port, unsigned size, unsigned count,
 	c->run->io.data_offset = PIO_DATA_OFFSET;
 }
 
-const void *pio_in(struct cpu *c, const struct insn *i, uint16_t port, unsigned size, unsigned count)
+const void *pio_in(struct cpu *c, const struct insn *i, uint16_t port, unsigned size,
+		   unsigned count)
 {
 	uint8_t *data = (uint8_t *)c->run + PIO_DATA_OFFSET;
 	bool is_same = c->pio.port == port && c->pio.size == size && c->pio.count == count;

@@ -33,15 +33,16 @@ static struct request user_request(const struct cpu *c, const struct insn *i)
 /* SMAP is in force for implicit accesses whatever AC says (SDM vol. 3, 4.6.1). */
 static struct request system_request(const struct cpu *c, const struct insn *i)
 {
-	return (struct request){
-		.insn = i, .mode = c->cr4 & CR4_SMAP ? TLB_KERNEL : TLB_KERNEL_AC, .is_system = true};
+	return (struct request){.insn = i,
+				.mode = c->cr4 & CR4_SMAP ? TLB_KERNEL : TLB_KERNEL_AC,
+				.is_system = true};
 }
 
 /* ---- checks before translation ---- */
 
 /*
- * Whether a memory access goes by the stack segment, for #SS instead of #GP: SS or a base register of
- * RSP or RBP in the operand, or the implicit stack of PUSH, CALL and the like.
+ * Whether a memory access goes by the stack segment, for #SS instead of #GP: SS or a base register
+ * of RSP or RBP in the operand, or the implicit stack of PUSH, CALL and the like.
  */
 static bool is_stack_access(const struct cpu *c, const struct insn *i, gva_t va)
 {
@@ -137,7 +138,8 @@ static bool is_logged(struct soft_region *r, uint64_t gpa)
 	_Atomic uint64_t *dirty = atomic_load_explicit(&r->dirty, memory_order_acquire);
 	uint64_t page = (gpa - r->gpa) >> GUEST_PAGE_SHIFT;
 
-	return !dirty || atomic_load_explicit(&dirty[page / 64], memory_order_relaxed) >> page % 64 & 1;
+	return !dirty ||
+	       atomic_load_explicit(&dirty[page / 64], memory_order_relaxed) >> page % 64 & 1;
 }
 
 static void log_write_to(struct soft_region *r, uint64_t gpa)
@@ -223,9 +225,10 @@ static struct page page_of_host(struct cpu *c, uint8_t *host)
 static struct page translate(struct cpu *c, const struct request *q, gva_t va, enum access access)
 {
 	const struct tlb_entry *e = entry_of(c, q->mode, va);
-	uint64_t tag = access == ACCESS_READ	? e->tag_read
-		       : access == ACCESS_FETCH ? e->tag_fetch
-						: atomic_load_explicit(&e->tag_write, memory_order_relaxed);
+	uint64_t tag = access == ACCESS_READ ? e->tag_read
+		       : access == ACCESS_FETCH
+			       ? e->tag_fetch
+			       : atomic_load_explicit(&e->tag_write, memory_order_relaxed);
 	struct page p;
 	struct walk w;
 
@@ -247,11 +250,11 @@ static bool hits_running_block(const struct cpu *c, uint64_t gpa, unsigned len)
 }
 
 /*
- * Before len bytes at off of a page are stored. Leaves when they belong to the block that is running.
- * Returns where to store, or NULL when the bytes are to be dropped (ROM).
+ * Before len bytes at off of a page are stored. Leaves when they belong to the block that is
+ * running. Returns where to store, or NULL when the bytes are to be dropped (ROM).
  */
-static uint8_t *prepare_store(struct cpu *c, const struct request *q, gva_t va, const struct page *p,
-			      unsigned len)
+static uint8_t *prepare_store(struct cpu *c, const struct request *q, gva_t va,
+			      const struct page *p, unsigned len)
 {
 	unsigned off = va & 0xfff;
 	_Atomic uint8_t *flags;

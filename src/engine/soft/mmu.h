@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "engine/soft/cpu.h"
+#include "engine/soft/keep.h"
 
 #define PAGE_MASK_64 (~0xfffull)
 
@@ -38,7 +39,7 @@ void mmu_store_slow(struct cpu *c, const struct insn *i, gva_t va, unsigned size
 			__builtin_memcpy(&v, (const void *)(va + e->addend), bytes);               \
 			return v;                                                                  \
 		}                                                                                  \
-		return (uint##bits##_t)mmu_load_slow(c, i, va, bytes);                             \
+		return (uint##bits##_t)keep_call4(mmu_load_slow, c, i, va, bytes);                           \
 	}                                                                                          \
 	static inline void mmu_store##bits(struct cpu *c, const struct insn *i, gva_t va,          \
 					   uint##bits##_t v)                                       \
@@ -48,7 +49,7 @@ void mmu_store_slow(struct cpu *c, const struct insn *i, gva_t va, unsigned size
 			   atomic_load_explicit(&e->tag_write, memory_order_relaxed)))             \
 			__builtin_memcpy((void *)(va + e->addend), &v, bytes);                     \
 		else                                                                               \
-			mmu_store_slow(c, i, va, bytes, v);                                        \
+			keep_call5(mmu_store_slow, c, i, va, bytes, v);                                    \
 	}
 MMU_DEFINE_ACCESS(8, 1)
 MMU_DEFINE_ACCESS(16, 2)
@@ -74,7 +75,7 @@ static inline void *mmu_rmw_fast(struct cpu *c, const struct insn *i, gva_t va, 
 	if (likely(((va + size - 1) & PAGE_MASK_64) ==
 		   atomic_load_explicit(&e->tag_write, memory_order_relaxed)))
 		return (void *)(va + e->addend);
-	return mmu_rmw_slow(c, i, va, size);
+	return (void *)keep_call4(mmu_rmw_slow, c, i, va, size);
 }
 
 /*
@@ -91,7 +92,8 @@ void mmu_check_write(struct cpu *c, const struct insn *i, gva_t va, unsigned len
  * Host memory for string instructions: how many bytes from va on (at most len, within one page) can
  * be read or written directly at *host; 0 when the slow path must take the next element.
  */
-unsigned mmu_run(struct cpu *c, const struct insn *i, gva_t va, unsigned len, bool is_write, void **host);
+unsigned mmu_run(struct cpu *c, const struct insn *i, gva_t va, unsigned len, bool is_write,
+		 void **host);
 
 /*
  * Accesses the CPU makes by itself with supervisor rights whatever the CPL: descriptor tables, TSS,
@@ -104,11 +106,14 @@ void mmu_check_system_write(struct cpu *c, const struct insn *i, gva_t va, unsig
 /* As mmu_rmw() with these rights: accessed and busy bits of descriptors. NULL: load and store. */
 void *mmu_rmw_system(struct cpu *c, const struct insn *i, gva_t va, unsigned size);
 
+/* Empties the TLBs of a new vCPU. */
+void tlb_init(struct cpu *c);
+
 /* After a change of CR0, CR3, CR4, EFER: what must be forgotten. */
-void mmu_flush_all(struct cpu *c);			/* everything, global pages too */
-void mmu_flush_nonglobal(struct cpu *c);		/* MOV to CR3 */
-void mmu_flush_page(struct cpu *c, gva_t va);		/* INVLPG */
-void mmu_flush_pcid(struct cpu *c, unsigned pcid);	/* INVPCID types 0 (with va: flush_page) and 1 */
+void mmu_flush_all(struct cpu *c);		   /* everything, global pages too */
+void mmu_flush_nonglobal(struct cpu *c);	   /* MOV to CR3 */
+void mmu_flush_page(struct cpu *c, gva_t va);	   /* INVLPG */
+void mmu_flush_pcid(struct cpu *c, unsigned pcid); /* INVPCID types 0 (with va: flush_page) and 1 */
 
 /*
  * Physical address of va by the current tables without faults, access rights or A/D updates.

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Page tables (SDM vol. 3, chapter 4): 32-bit paging with 4-MiB pages and PSE-36, PAE paging, 4-level
- * paging with 2-MiB and 1-GiB pages. Accessed and dirty bits are set by compare-and-swap, as another
- * vCPU may change the entry at any time. The four PAE page-directory-pointer entries are read at each
- * walk, as AMD's processors do. Left out: 5-level paging, protection keys, and tables outside RAM
- * and ROM, which read as not present.
+ * Page tables (SDM vol. 3, chapter 4): 32-bit paging with 4-MiB pages and PSE-36, PAE paging,
+ * 4-level paging with 2-MiB and 1-GiB pages. Accessed and dirty bits are set by compare-and-swap,
+ * as another vCPU may change the entry at any time. The four PAE page-directory-pointer entries are
+ * read at each walk, as AMD's processors do. Left out: 5-level paging, protection keys, and tables
+ * outside RAM and ROM, which read as not present.
  */
 #include "engine/soft/paging.h"
 
@@ -89,7 +89,8 @@ static uint64_t reserved_bits(const struct cpu *c)
 	return bits;
 }
 
-/* The levels of 9 bits each, from `level` (1: the page table) down; table is the first one's address. */
+/* The levels of 9 bits each, from `level` (1: the page table) down; table is the first one's
+ * address. */
 static uint32_t walk_levels(struct cpu *c, gva_t va, struct walk *w, unsigned level, uint64_t table)
 {
 	uint64_t reserved = reserved_bits(c);
@@ -98,8 +99,7 @@ static uint32_t walk_levels(struct cpu *c, gva_t va, struct walk *w, unsigned le
 		unsigned shift = 12 + 9 * (level - 1);
 		uint64_t size = BIT64(shift), pte;
 
-		if (!read_entry(c, w, table + (va >> shift & 0x1ff) * 8, 8, &pte) ||
-		    !(pte & PTE_P))
+		if (!read_entry(c, w, table + (va >> shift & 0x1ff) * 8, 8, &pte) || !(pte & PTE_P))
 			return WALK_ABSENT;
 		if (pte & reserved)
 			return PF_PRESENT | PF_RSVD;

@@ -14,14 +14,14 @@ enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
 
 /* One translation. */
 struct walk {
-	uint64_t gpa;	 /* of the 4-KiB page */
-	uint64_t size;	 /* of the page the tables give: 4 KiB to 1 GiB */
-	bool is_user;	 /* U/S set at every level */
+	uint64_t gpa;	  /* of the 4-KiB page */
+	uint64_t size;	  /* of the page the tables give: 4 KiB to 1 GiB */
+	bool is_user;	  /* U/S set at every level */
 	bool is_writable; /* R/W set at every level */
-	bool is_nx;	 /* XD set at some level */
+	bool is_nx;	  /* XD set at some level */
 	bool is_global;
-	bool is_dirty;	 /* D of the last entry; true without paging */
-	unsigned nr;	 /* entries passed that have an accessed bit, the last one maps the page */
+	bool is_dirty; /* D of the last entry; true without paging */
+	unsigned nr;   /* entries passed that have an accessed bit, the last one maps the page */
 	struct {
 		void *host;	/* where the entry lies; NULL in ROM, which keeps no bits */
 		uint64_t value; /* as it was read */
@@ -40,8 +40,8 @@ uint32_t page_walk(struct cpu *c, gva_t va, struct walk *w);
 bool walk_allows(const struct cpu *c, const struct walk *w, enum tlb_mode mode, enum access access);
 
 /*
- * Sets accessed bits, and for a write the dirty bit. false: an entry has changed meanwhile, the walk
- * must be done again.
+ * Sets accessed bits, and for a write the dirty bit. false: an entry has changed meanwhile, the
+ * walk must be done again.
  */
 bool walk_mark(struct walk *w, const struct cpu *c, bool is_write);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Port accesses: how IN, OUT, INS and OUTS reach the caller of the engine (KVM_EXIT_IO). vCPU thread
- * only.
+ * Port accesses: how IN, OUT, INS and OUTS reach the caller of the engine (KVM_EXIT_IO). vCPU
+ *thread only.
  *
  * Input: the first pio_in() leaves the engine; when it is entered again the instruction runs a
  * second time and pio_in() returns the data. So an input instruction makes all its checks (port
@@ -25,7 +25,8 @@
 #define PIO_DATA_SIZE	4096 /* bytes there: size * count of one exit */
 
 /* size is 1, 2 or 4; count * size at most PIO_DATA_SIZE, count at least 1. */
-const void *pio_in(struct cpu *c, const struct insn *i, uint16_t port, unsigned size, unsigned count);
+const void *pio_in(struct cpu *c, const struct insn *i, uint16_t port, unsigned size,
+		   unsigned count);
 void pio_in_done(struct cpu *c);
 
 void pio_out(struct cpu *c, uint64_t next_rip, uint16_t port, unsigned size, unsigned count,

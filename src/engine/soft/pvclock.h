@@ -16,7 +16,9 @@ struct pvclock_vcpu;
 /* The frequency of the host's TSC in kHz, measured once in under 5 ms; 0 if it is not invariant. */
 uint32_t host_tsc_khz(void);
 
-struct pvclock *pvclock_new(void); /* one per VM, at 0 ns */
+/* One per VM, at 0 ns. The guest's TSC counts at tsc_khz: the host's TSC or else the host's clock.
+ */
+struct pvclock *pvclock_new(uint32_t tsc_khz, bool has_host_tsc);
 void pvclock_free(struct pvclock *p);
 
 /* The VM's clock in ns, and setting it (all vCPUs stopped). Any thread. */
@@ -25,6 +27,7 @@ void pvclock_set_ns(struct pvclock *p, uint64_t ns);
 
 struct pvclock_vcpu *pvclock_vcpu_new(struct pvclock *p);
 void pvclock_vcpu_free(struct pvclock_vcpu *v);
+void pvclock_vcpu_reset(struct pvclock_vcpu *v); /* no shared page */
 
 /*
  * MSRs 0x11, 0x12, 0x4b564d00 and 0x4b564d01; vCPU thread. false for #GP(0): the page is no RAM, or

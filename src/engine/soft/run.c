@@ -18,7 +18,7 @@
 /* What prepare() found: positive, so that it can be told from 0 (exit) and errors. */
 #define GO 1
 
-#define DR6_BS BIT(14)
+#define DR6_BS	  BIT(14)
 #define DR6_FIXED 0xffff0ff0u
 
 /* ---- asking a vCPU ---- */
@@ -182,8 +182,8 @@ static int deliver_events(struct cpu *c, bool *again)
 		int vector = lapic_pending(c->lapic) < 0 ? -1 : lapic_accept(c->lapic);
 
 		if (vector >= 0) {
-			c->interrupt = (struct cpu_event){.is_pending = true,
-							  .vector = (uint8_t)vector};
+			c->interrupt =
+				(struct cpu_event){.is_pending = true, .vector = (uint8_t)vector};
 			return deliver_external(c);
 		}
 		if (c->run->request_interrupt_window && soft_can_inject(c))
@@ -281,7 +281,8 @@ static int check_breakpoints(struct cpu *c)
 	return GO;
 }
 
-/* Whether the instruction just run, which found TF set, ends in a trap although it may have cleared it. */
+/* Whether the instruction just run, which found TF set, ends in a trap although it may have cleared
+ * it. */
 static bool traps_after(const struct cpu *c, const struct insn *i)
 {
 	const struct insn_row *row = &insn_rows[i->row];
@@ -383,9 +384,9 @@ int soft_vcpu_run(struct engine_vcpu *v)
 	run->if_flag = !!(c->rflags & FLAG_IF);
 	run->cr8 = lapic_cr8(c->lapic);
 	run->apic_base = lapic_base(c->lapic);
-	run->ready_for_interrupt_injection = result != 0 || (run->exit_reason != KVM_EXIT_MMIO &&
-							      c->pio.state == PIO_NONE)
-						     ? soft_can_inject(c)
-						     : 0;
+	run->ready_for_interrupt_injection =
+		result != 0 || (run->exit_reason != KVM_EXIT_MMIO && c->pio.state == PIO_NONE)
+			? soft_can_inject(c)
+			: 0;
 	return result;
 }

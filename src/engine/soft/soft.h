@@ -25,7 +25,7 @@ struct soft_region {
 	uint64_t size;
 	uint8_t *host;
 	bool is_rom;
-	_Atomic uint8_t *page_flags;  /* one per page: PAGE_* */
+	_Atomic uint8_t *page_flags;	   /* one per page: PAGE_* */
 	_Atomic(_Atomic uint64_t *) dirty; /* bitmap of written pages, or NULL */
 };
 
@@ -41,7 +41,8 @@ struct soft_vm {
 	bool has_host_tsc; /* the guest's TSC is the host's plus an offset, else the host's clock */
 	unsigned nr_vcpus;
 	struct cpu *vcpus[SOFT_VCPUS_MAX]; /* filled before the first runs; by order of creation */
-	pthread_mutex_t split_lock;	   /* one locked access that no host instruction can make at a time */
+	pthread_mutex_t
+		split_lock; /* one locked access that no host instruction can make at a time */
 };
 
 /* The region that holds gpa, or NULL: a device or nothing. */

@@ -15,6 +15,15 @@ static void clear_entry(struct tlb_entry *e)
 	atomic_store_explicit(&e->tag_write, TLB_NONE, memory_order_relaxed);
 }
 
+void tlb_init(struct cpu *c)
+{
+	for (unsigned mode = 0; mode < NR_TLB_MODES; mode++)
+		for (unsigned n = 0; n < TLB_SIZE; n++)
+			clear_entry(&c->tlbs[mode][n]);
+	for (unsigned n = 0; n < TLB_SIZE; n++)
+		clear_entry(&c->tlb_slow[n]);
+}
+
 static void flush_mode(struct cpu *c, unsigned mode, bool keep_global)
 {
 	bool kept = false;
@@ -95,7 +104,8 @@ void mmu_protect_page(struct soft_vm *vm, const uint8_t *host)
 				uint64_t tag = atomic_load(&e->tag_write);
 
 				if (tag != TLB_NONE && tag + e->addend == (uintptr_t)host)
-					atomic_compare_exchange_strong(&e->tag_write, &tag, TLB_NONE);
+					atomic_compare_exchange_strong(&e->tag_write, &tag,
+								       TLB_NONE);
 			}
 		}
 	}

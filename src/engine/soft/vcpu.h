@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A vCPU of the software engine as soft.c, run.c, state.c and timer.c see it: the CPU and its thread.
+ * A vCPU of the software engine as soft.c, run.c, state.c and timer.c see it: the CPU and its
+ * thread.
  */
 #ifndef ENGINE_SOFT_VCPU_H
 #define ENGINE_SOFT_VCPU_H
@@ -16,8 +17,8 @@ struct soft_vcpu {
 	atomic_bool is_sleeping;
 
 	/*
-	 * The LAPIC's deadline on CLOCK_MONOTONIC, 0 for none, and what the POSIX timer is set to. The
-	 * timer may fire early; it is set anew then.
+	 * The LAPIC's deadline on CLOCK_MONOTONIC, 0 for none, and what the POSIX timer is set to.
+	 * The timer may fire early; it is set anew then.
 	 */
 	bool has_timer;
 	timer_t timer;

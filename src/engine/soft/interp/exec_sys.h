@@ -11,12 +11,6 @@
 /* sys_segment.c */
 void x_mov_E_S(struct cpu *c, const struct insn *i);
 void x_mov_S_E(struct cpu *c, const struct insn *i);
-void x_push_es(struct cpu *c, const struct insn *i);
-void x_push_cs(struct cpu *c, const struct insn *i);
-void x_push_ss(struct cpu *c, const struct insn *i);
-void x_push_ds(struct cpu *c, const struct insn *i);
-void x_push_fs(struct cpu *c, const struct insn *i);
-void x_push_gs(struct cpu *c, const struct insn *i);
 void x_pop_es(struct cpu *c, const struct insn *i);
 void x_pop_ss(struct cpu *c, const struct insn *i);
 void x_pop_ds(struct cpu *c, const struct insn *i);

@@ -105,13 +105,13 @@ static inline void *rmw_begin(struct cpu *c, const struct insn *i, gva_t va, uns
 {
 	void *p = mmu_rmw_fast(c, i, va, size);
 
-	return likely(p) ? p : rmw_split_begin(c, i, va, size);
+	return likely(p) ? p : (void *)keep_call4(rmw_split_begin, c, i, va, size);
 }
 
 static inline void rmw_end(struct cpu *c, const struct insn *i, gva_t va, unsigned size, void *p)
 {
 	if (unlikely(p == &c->rmw_value))
-		rmw_split_end(c, i, va, size);
+		keep_call4(rmw_split_end, c, i, va, size);
 }
 
 /* The stack pointer at the current stack size: its mask, setting it, and an address in the stack.
@@ -139,7 +139,7 @@ static inline void stack_push64(struct cpu *c, const struct insn *i, uint64_t va
 		   atomic_load_explicit(&e->tag_write, memory_order_relaxed)))
 		__builtin_memcpy((void *)(va + e->addend), &value, 8);
 	else
-		stack_store64_slow(c, i, va, value);
+		keep_call4(stack_store64_slow, c, i, va, value);
 	c->gpr[RSP] = va;
 }
 
@@ -149,7 +149,7 @@ static inline uint64_t stack_load64(struct cpu *c, const struct insn *i, gva_t v
 	uint64_t value;
 
 	if (unlikely(((va + 7) & PAGE_MASK_64) != e->tag_read))
-		return stack_load64_slow(c, i, va);
+		return keep_call4(stack_load64_slow, c, i, va, 0);
 	__builtin_memcpy(&value, (const void *)(va + e->addend), 8);
 	return value;
 }
@@ -157,7 +157,7 @@ static inline uint64_t stack_load64(struct cpu *c, const struct insn *i, gva_t v
 /* branch_target() and stack_push() by operand size. 64 bits mean 64-bit mode: no limit to check. */
 static inline uint64_t branch_near64(struct cpu *c, const struct insn *i, uint64_t target)
 {
-	return likely(is_canonical(target)) ? target : branch_target(c, i, 8, target);
+	return likely(is_canonical(target)) ? target : keep_call4(branch_target, c, i, 8, target);
 }
 static inline uint64_t branch_near32(struct cpu *c, const struct insn *i, uint64_t target)
 {

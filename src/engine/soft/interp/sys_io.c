@@ -34,6 +34,17 @@ static void port_in(struct cpu *c, const struct insn *i, uint16_t port)
 	set_sized(c, RAX * 8, size, v);
 }
 
+/* An output leaves the engine in the middle of a step: its debug trap comes at the next entry. */
+static void note_trap(struct cpu *c)
+{
+	uint64_t dr6 = debug_take_hits(c) | (c->rflags & FLAG_TF ? DR6_BS : 0);
+
+	c->rflags &= ~(uint64_t)FLAG_RF;
+	if (dr6)
+		c->exception =
+			(struct cpu_event){.is_pending = true, .vector = VEC_DB, .payload = dr6};
+}
+
 static void port_out(struct cpu *c, const struct insn *i, uint16_t port) __attribute__((noreturn));
 static void port_out(struct cpu *c, const struct insn *i, uint16_t port)
 {
@@ -41,6 +52,7 @@ static void port_out(struct cpu *c, const struct insn *i, uint16_t port)
 
 	check_port(c, i, port, size);
 	debug_io_access(c, port, size);
+	note_trap(c);
 	pio_out(c, ip_mask(c, insn_next_rip(c, i)), port, size, 1, &c->gpr[RAX]);
 }
 
@@ -126,6 +138,7 @@ void x_outs(struct cpu *c, const struct insn *i)
 	unsigned size = port_size(i), width = address_size(c, i);
 	enum x86_seg seg = i->ea & EA_SEGMENTED ? EA_SEG(i->ea) : SEG_DS;
 	uint16_t port = (uint16_t)c->gpr[RDX];
+	uint64_t rip;
 	uint32_t v;
 	gva_t va;
 
@@ -135,5 +148,7 @@ void x_outs(struct cpu *c, const struct insn *i)
 	va = seg_linear(c, i, seg, address_register(c, RSI, width), size, false);
 	v = (uint32_t)load_sized(c, i, va, size);
 	debug_io_access(c, port, size);
-	pio_out(c, advance(c, i, RSI, size), port, size, 1, &v);
+	rip = advance(c, i, RSI, size);
+	note_trap(c);
+	pio_out(c, rip, port, size, 1, &v);
 }

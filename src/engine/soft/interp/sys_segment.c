@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Instructions that move segment registers and their bases: MOV, PUSH, POP, LxS, SWAPGS, RDFSBASE
+ * Instructions that move segment registers and their bases: MOV, POP, LxS, SWAPGS, RDFSBASE
  * and its kin. The checks of loading are in system/segment.c.
  */
 #include "engine/soft/interp/exec_sys.h"
@@ -35,11 +35,6 @@ void x_mov_S_E(struct cpu *c, const struct insn *i)
 	END(c, i);
 }
 
-static void push_segment(struct cpu *c, const struct insn *i, enum x86_seg seg)
-{
-	stack_push(c, i, PFX_SIZE(i->prefix), c->seg[seg].selector);
-}
-
 static void pop_segment(struct cpu *c, const struct insn *i, enum x86_seg seg)
 {
 	unsigned size = PFX_SIZE(i->prefix);
@@ -54,19 +49,6 @@ static void pop_segment(struct cpu *c, const struct insn *i, enum x86_seg seg)
 	c->gpr[RSP] = popped;
 	shadow_if_ss(c, seg);
 }
-
-#define DEFINE_PUSH(name, seg)                                  \
-	void x_push_##name(struct cpu *c, const struct insn *i) \
-	{                                                       \
-		push_segment(c, i, seg);                        \
-		NEXT(c, i);                                     \
-	}
-DEFINE_PUSH(es, SEG_ES)
-DEFINE_PUSH(cs, SEG_CS)
-DEFINE_PUSH(ss, SEG_SS)
-DEFINE_PUSH(ds, SEG_DS)
-DEFINE_PUSH(fs, SEG_FS)
-DEFINE_PUSH(gs, SEG_GS)
 
 #define DEFINE_POP(name, seg)                                  \
 	void x_pop_##name(struct cpu *c, const struct insn *i) \

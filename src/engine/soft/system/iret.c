@@ -11,6 +11,15 @@
 
 #define FLAGS_USER (FLAGS_STATUS | FLAG_TF | FLAG_DF | FLAG_NT)
 
+/*
+ * RF is only loaded while something looks at it: else it would stay set, since nothing clears it
+ * after the next instruction outside single steps.
+ */
+static uint64_t resume_flag(const struct cpu *c)
+{
+	return c->mode & MODE_STEP ? FLAG_RF : 0;
+}
+
 /* The flags an IRET at c's privilege may change, by operand size. */
 static uint64_t writable_flags(const struct cpu *c, unsigned size)
 {
@@ -22,7 +31,7 @@ static uint64_t writable_flags(const struct cpu *c, unsigned size)
 	if (c->cpl == 0)
 		mask |= FLAG_IOPL;
 	if (size > 2) {
-		mask |= FLAG_RF | FLAG_AC | FLAG_ID;
+		mask |= resume_flag(c) | FLAG_AC | FLAG_ID;
 		if (c->cpl == 0)
 			mask |= FLAG_VIF | FLAG_VIP;
 	}
@@ -40,7 +49,7 @@ static void iret_real(struct cpu *c, const struct insn *i, unsigned size)
 	if (is_vm86)
 		mask &= ~(uint64_t)FLAG_IOPL;
 	if (size > 2)
-		mask |= FLAG_RF | FLAG_AC | FLAG_ID;
+		mask |= resume_flag(c) | FLAG_AC | FLAG_ID;
 	if (is_vm86 && (c->rflags & FLAG_IOPL) != FLAG_IOPL && (size > 2 || !(c->cr4 & CR4_VME)))
 		cpu_fault_code(c, i, VEC_GP, 0);
 	rip = frame_pop(c, i, &f, size);
@@ -65,8 +74,8 @@ static void iret_to_vm86(struct cpu *c, const struct insn *i, struct frame *f, u
 			 uint16_t cs, uint64_t flags)
 {
 	static const uint8_t order[] = {SEG_SS, SEG_ES, SEG_DS, SEG_FS, SEG_GS};
-	const uint64_t mask = FLAGS_USER | FLAG_IF | FLAG_IOPL | FLAG_RF | FLAG_VM | FLAG_AC |
-			      FLAG_VIF | FLAG_VIP | FLAG_ID;
+	const uint64_t mask = FLAGS_USER | FLAG_IF | FLAG_IOPL | FLAG_VM | FLAG_AC | FLAG_VIF |
+			      FLAG_VIP | FLAG_ID | resume_flag(c);
 	uint16_t selectors[ARRAY_SIZE(order)];
 	uint64_t sp = frame_pop(c, i, f, 4);
 

@@ -276,6 +276,8 @@ void task_switch(struct cpu *c, const struct insn *i, const struct task_switch *
 	c->seg[SEG_TR] = tr;
 	c->cr0 |= CR0_TS;
 	c->rip = s.eip;
+	if (!(c->mode & MODE_STEP))
+		s.eflags &= ~FLAG_RF;
 	c->rflags = (s.eflags & flags_mask) | FLAG_FIXED | (is_nested ? FLAG_NT : 0);
 	for (unsigned k = 0; k < 8; k++)
 		c->gpr[k] = s.gpr[k];
