@@ -1,0 +1,120 @@
+#!/bin/bash
+# Every mistake a user can make on the command line or in a file gets its sentence on stderr, its exit
+# status, and nothing on stdout.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/e2e-lib.sh
+bantam=$(realpath "$bantam")
+top=$PWD
+
+# refuse STATUS SENTENCE ARGUMENT...: the first line on stderr must be exactly the sentence.
+refuse() {
+	local wanted=$1 sentence="bantam: $2" first
+	shift 2
+	timeout -k 5 30 "$bantam" "$@" >"$work/out" 2>"$work/err" </dev/null
+	status=$?
+	expect_status "$wanted" "bantam $*"
+	first=$(grep -v '^  # bantam run' "$work/err" | grep -v '^bantam: warning' | head -n 1)
+	[ "$first" = "$sentence" ] || fault "bantam $*:
+  says   $first
+  wanted $sentence"
+	[ ! -s "$work/out" ] || fault "bantam $*: something on stdout: $(head -c 200 "$work/out")"
+}
+
+cpus_last=1023 # CPU_SETSIZE - 1
+usage=64 config=4
+
+# ---- verbs ----
+refuse $usage "a verb is missing; 'bantam help' lists them"
+refuse $usage "unknown verb 'rnu'; the nearest known one is 'run'" rnu
+refuse $usage "unknown verb 'versoin'; the nearest known one is 'version'" help versoin
+refuse $usage "Cannot handle parameter: x" version x
+refuse $usage "Cannot handle parameter: x" help run x
+
+# ---- options ----
+refuse $usage "Cannot handle parameter: second" run first second
+refuse $usage "Cannot handle parameter: second" run -k first second
+refuse $usage "unknown option '--memory-size'; the nearest known one is '--debug-mmio'" run --memory-size=1
+refuse $usage "unknown option '--kernl'; the nearest known one is '--kernel'" run --kernl=x
+refuse $usage "unknown option '-z'; see 'bantam help run'" run -z
+refuse $usage "option '--mem' needs a value: SIZE[BKMGTP]" run --mem
+refuse $usage "option '--no-reboot' takes no value" run --no-reboot=1
+
+# ---- memory ----
+refuse $usage "Invalid memory specifier: lots" run -m lots
+refuse $usage "Invalid memory specifier: 64M@1G" run -m 64M@1G
+refuse $usage "Invalid memory specifier: 64MB" run -m 64MB
+refuse $usage "Invalid RAM size: 0" run -m 0
+refuse $usage "Memory too large: 99999999999999999999" run -m 99999999999999999999
+refuse $usage "Memory too large: 16384P" run -m 16384P
+refuse $config "Invalid value for memory.size: '2T' (must be a size from 1M to 1T)" run -m 2T
+refuse $config "Invalid value for memory.size: '64K' (must be a size from 1M to 1T)" run -o memory.size=64K
+
+# ---- topology and pinning ----
+refuse $usage "invalid cpu topology 'dies=2'" run -c dies=2
+refuse $config "Invalid value for cpus: 'many' (must be 1 to 65535)" run -c many
+refuse $config "Invalid value for cores: '0' (must be 1 to 65535)" run -c cores=0
+refuse $config "Invalid value for threads: '65536' (must be 1 to 65535)" run -c 2,threads=65536
+refuse $config "Computed number of vCPUs too high: 65536" run -c sockets=256,cores=256
+refuse $config "Topology (2 sockets, 2 cores, 1 threads) does not match 2 vCPUs" run -c 2,cores=2
+refuse $usage "invalid vcpu pinning configuration '1': invalid format: 1" run --pin 1
+refuse $usage "invalid vcpu pinning configuration '99999:0': invalid vcpu '99999'" run --pin 99999:0
+refuse $usage "invalid vcpu pinning configuration '0:4096': hostcpu '4096' outside valid range from 0 to $cpus_last" \
+	run --pin 0:4096
+refuse $config "invalid cpuset for vcpu 1: '2-1': Invalid hostcpu range 2-1" run -o vcpu.1.cpuset=2-1
+refuse $config "invalid cpuset for vcpu 1: '9999': hostcpu '9999' outside valid range from 0 to $cpus_last" \
+	run -o vcpu.1.cpuset=9999
+
+# ---- keys and files ----
+refuse $usage "invalid configuration option 'cpus'" run -o cpus
+refuse $usage "invalid configuration option 'cpus='" run -o cpus=
+refuse $config "unknown key 'memory.siez'; the nearest known one is 'memory.size'" run -o memory.siez=1
+refuse $config "Invalid value for reboot: 'perhaps' (must be true or false)" run -o reboot=perhaps
+refuse $config "Invalid value for cpu.model: 'z80' (must be auto, x86-64-v2, x86-64-v3 or host)" run -o cpu.model=z80
+refuse $config "console 'virtio' is not available: this machine has the serial console" run --console virtio
+refuse $config "Failed to open configuration file $work/none: No such file or directory" run --config "$work/none"
+printf '# fine\n\ncpus=2\nnonsense\n' >"$work/bad.conf"
+refuse $config "$work/bad.conf line 4: invalid config option 'nonsense'" run --config "$work/bad.conf"
+printf 'cpus=\n' >"$work/bad.conf"
+refuse $config "$work/bad.conf line 1: invalid config option 'cpus='" run --config "$work/bad.conf"
+printf 'name=x\nmemory.size=huge\n' >"$work/bad.conf"
+refuse $config "$work/bad.conf line 2: Invalid value for memory.size: 'huge' (must be a size from 1M to 1T)" \
+	run --config "$work/bad.conf"
+
+# ---- kernel search ----
+cd "$work" || exit 1
+release=$(uname -r)
+if [ ! -e "/boot/vmlinuz-$release" ] && [ ! -e "/boot/bzImage-$release" ]; then
+	refuse $config "Fatal: could not find default kernel image in: ./bzImage arch/x86/boot/bzImage \
+../../arch/x86/boot/bzImage /boot/vmlinuz-$release /boot/bzImage-$release; name one with --kernel FILE" run
+fi
+refuse $config "kernel.path is not set and kernel.search is off" run -o kernel.search=off
+
+# ---- what is found out when the VM is made ----
+head -c 100000 /dev/zero >"$work/zeros"
+refuse $config "kernel $work/none: No such file or directory" run --accel soft -c 1 "$work/none"
+refuse $config "4294967 is no" run --accel soft -c 1 "$work/zeros"
+refuse $config "unknown accelerator" run --accel warp -c 1 "$work/zeros"
+refuse $config "65535 vCPUs requested but only 64 available" run --accel soft -c 65535 "$work/zeros"
+refuse $config "vcpu.3.cpuset: there are only vCPUs 0 to 0" run --accel soft -c 1 --pin 3:0 "$work/zeros"
+
+# ---- what is right ----
+"$bantam" run --dump-config -k /k -c cpus=4,sockets=1,cores=2,threads=2 -m 1G --name n --pin 2:0 \
+	-p 'quiet  loglevel=3 ' >"$work/first.conf" || fault "dump fails"
+printf 'name=n\ncpus=4\nsockets=1\ncores=2\nthreads=2\nvcpu.2.cpuset=0\nmemory.size=1G\nkernel.path=/k\nkernel.params=quiet  loglevel=3 \n' |
+	diff - "$work/first.conf" || fault "the dump is not what was asked for"
+"$bantam" run --dump-config --config "$work/first.conf" | diff "$work/first.conf" - || fault "the dump does not load"
+"$bantam" run --dump-config --config "$work/first.conf" -o cpus=8 -o sockets=2 -m 512 | grep -E '^(cpus|memory)' >"$work/out"
+printf 'cpus=8\nmemory.size=512M\n' | diff - "$work/out" || fault "later options do not win"
+"$bantam" run --dump-config -k /k --console nonsense 2>"$work/err" | grep -q '^console=none' || fault "no console=none"
+grep -qx 'bantam: warning: No console!' "$work/err" || fault "no warning about the console"
+"$bantam" run --dump-config -k /k -m 1T 2>&1 >"$work/out" |
+	grep -qE '^bantam: warning: Guest memory size 1048576MB exceeds host physical RAM size [0-9]+MB$' ||
+	fault "no warning about memory"
+"$bantam" help run | grep -q -- '--dump-config' || fault "help run"
+"$bantam" run --help | diff - <("$bantam" help run) || fault "run --help is not help run"
+"$bantam" help | grep -q '^  version' || fault "help"
+"$bantam" version | grep -q '^bantam ' || fault "version"
+"$bantam" version >/dev/full 2>"$work/err" && fault "a full stdout goes unnoticed"
+cd "$top" && tools/update-man "$bantam" --check || fault "manual"
+finish
