@@ -143,12 +143,17 @@ static bool needs_slow_access(const struct cpu *c)
 
 void cpu_update_mode(struct cpu *c)
 {
+	uint32_t old = c->mode;
+
 	c->mode = mode_of_segments(c) | (needs_step(c) ? MODE_STEP : 0);
 	c->tlb_mode = tlb_mode_of(c);
 	c->tlb = needs_slow_access(c) ? c->tlb_slow : c->tlbs[c->tlb_mode];
 	c->fetch_base = cpu_in_64bit(c) ? 0 : c->seg[SEG_CS].base;
 	c->fetch_mask = cpu_in_64bit(c) ? UINT64_MAX : UINT32_MAX;
 	jump_cache_retag(c);
+	/* The run loop for steps is another one. */
+	if (c->mode & ~old & MODE_STEP)
+		cpu_request(c, REQ_SAFE);
 }
 
 void cpu_set_rflags(struct cpu *c, uint64_t rflags)

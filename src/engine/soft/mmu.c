@@ -457,24 +457,37 @@ void mmu_store_system(struct cpu *c, const struct insn *i, gva_t va, unsigned si
 
 /* ---- read-modify-write ---- */
 
-void *mmu_rmw_slow(struct cpu *c, const struct insn *i, gva_t va, unsigned size)
+static void *rmw(struct cpu *c, const struct request *q, gva_t va, unsigned size)
 {
-	struct request q = user_request(c, i);
-	struct page p;
+	struct page p = translate(c, q, va, ACCESS_WRITE);
 	uint8_t *host;
 
-	va = begin_access(c, &q, va, size, true);
-	p = translate(c, &q, va, ACCESS_WRITE);
 	if (bytes_on_page(va, size) != size) {
-		translate(c, &q, linear(c, va + size - 1), ACCESS_WRITE);
+		translate(c, q, linear(c, va + size - 1), ACCESS_WRITE);
 		return NULL;
 	}
 	if (!p.host)
 		return NULL;
-	host = prepare_store(c, &q, va, &p, size);
+	host = prepare_store(c, q, va, &p, size);
 	if (host)
 		expect_store(c, &p, va, size);
 	return host;
+}
+
+void *mmu_rmw_slow(struct cpu *c, const struct insn *i, gva_t va, unsigned size)
+{
+	struct request q = user_request(c, i);
+
+	va = begin_access(c, &q, va, size, true);
+	return rmw(c, &q, va, size);
+}
+
+void *mmu_rmw_system(struct cpu *c, const struct insn *i, gva_t va, unsigned size)
+{
+	struct request q = system_request(c, i);
+
+	va = begin_access(c, &q, va, size, true);
+	return rmw(c, &q, va, size);
 }
 
 void *mmu_rmw(struct cpu *c, const struct insn *i, gva_t va, unsigned size)
