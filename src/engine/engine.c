@@ -18,7 +18,7 @@ struct accelerator {
 static const struct accelerator accelerators[] = {
 	{"soft", &soft_engine_ops},
 	{"tcg", &soft_engine_ops},
-	{"kvm", NULL},
+	{"kvm", &kvm_engine_ops},
 };
 
 static const struct accelerator *accelerator_find(const char *name, size_t len)
@@ -52,10 +52,6 @@ static struct engine *accelerator_open(const struct accelerator *a,
 {
 	struct engine *e;
 
-	if (!a->ops) {
-		error_set(err, -ENOTSUP, "%s: not part of this program", a->name);
-		return NULL;
-	}
 	e = a->ops->open(opt, is_forced, err);
 	if (e)
 		e->ops = a->ops;
