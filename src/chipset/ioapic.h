@@ -30,7 +30,8 @@ struct ioapic_params {
 	uint8_t id;	     /* shown in the id register until the guest writes it */
 	struct msi_sink msi; /* called with the IOAPIC's lock held; must not call back */
 
-	/* A redirection entry changed, or all did; ioapic_new() calls it too. As msi. May be NULL. */
+	/* A redirection entry changed, or all did; ioapic_new() calls it too. As msi. May be NULL.
+	 */
 	void (*routes_changed)(void *ctx, const struct ioapic_route routes[IOAPIC_PINS]);
 	void *ctx;
 };

@@ -19,9 +19,6 @@
 /* A guest may ask for a tick every 838 ns; serving that would keep the main loop from all else. */
 #define PERIOD_MIN_NS (50 * NS_PER_US)
 
-/* Ticks owed beyond this many are forgotten: ten seconds of the usual 100 Hz. */
-#define OWED_MAX 1000u
-
 #define REFRESH_HALF_NS 15085u /* 66.3 kHz, the rate of memory refresh */
 
 #define CONTROL_PORT	 3
@@ -69,27 +66,6 @@ static void restart_irq(struct pit *pit, uint64_t now)
 	arm(pit, now);
 }
 
-/* How many of the due edges to deliver now (0 or 1), by the policy; the others are dealt with. */
-static bool take_tick(struct pit *pit, uint64_t due)
-{
-	uint64_t owed = due - pit->ticks_done;
-
-	if (!owed)
-		return false;
-	switch (pit->params.missed) {
-	case TICK_DELAY:
-		pit->ticks_done += owed > OWED_MAX ? owed - OWED_MAX : 1;
-		return true;
-	case TICK_MERGE:
-		pit->ticks_done = due;
-		return true;
-	case TICK_DISCARD:
-		pit->ticks_done = due;
-		return owed == 1;
-	}
-	return false;
-}
-
 static void expired(struct clock_timer *t)
 {
 	struct pit *pit = container_of(t, struct pit, timer);
@@ -99,7 +75,7 @@ static void expired(struct clock_timer *t)
 	pthread_mutex_lock(&pit->lock);
 	now = clock_now_ns(pit->params.clock);
 	due = counter_edges(c, now);
-	if (take_tick(pit, due)) {
+	if (tick_take(pit->params.missed, &pit->ticks_done, due)) {
 		irq_lower(&pit->params.irq);
 		irq_raise(&pit->params.irq);
 	}

@@ -7,19 +7,13 @@
 #define CHIPSET_PIT_H
 
 #include "base/error.h"
+#include "chipset/tick_policy.h"
 #include "core/bus.h"
 #include "core/clock.h"
 #include "core/device.h"
 #include "core/irq.h"
 
 #define PIT_HZ 1193182u
-
-/* What becomes of periodic ticks whose time passed while the monitor could not deliver them. */
-enum tick_policy {
-	TICK_DELAY,   /* deliver each of them late, at twice the usual rate until none is owed */
-	TICK_MERGE,   /* deliver one for all of them */
-	TICK_DISCARD, /* deliver none of them; go on with the next that is due */
-};
 
 struct pit;
 

@@ -7,7 +7,7 @@
 #define CHIPSET_RTC_H
 
 #include "base/error.h"
-#include "chipset/pit.h"
+#include "chipset/tick_policy.h"
 #include "core/bus.h"
 #include "core/clock.h"
 #include "core/device.h"
