@@ -34,7 +34,7 @@ refuse $usage "Cannot handle parameter: x" help run x
 # ---- options ----
 refuse $usage "Cannot handle parameter: second" run first second
 refuse $usage "Cannot handle parameter: second" run -k first second
-refuse $usage "unknown option '--memory-size'; the nearest known one is '--debug-mmio'" run --memory-size=1
+refuse $usage "unknown option '--memory-size'; the nearest known one is '--mem'" run --memory-size=1
 refuse $usage "unknown option '--kernl'; the nearest known one is '--kernel'" run --kernl=x
 refuse $usage "unknown option '-z'; see 'bantam help run'" run -z
 refuse $usage "option '--mem' needs a value: SIZE[BKMGTP]" run --mem
@@ -93,8 +93,9 @@ refuse $config "kernel.path is not set and kernel.search is off" run -o kernel.s
 # ---- what is found out when the VM is made ----
 head -c 100000 /dev/zero >"$work/zeros"
 refuse $config "kernel $work/none: No such file or directory" run --accel soft -c 1 "$work/none"
-refuse $config "4294967 is no" run --accel soft -c 1 "$work/zeros"
-refuse $config "unknown accelerator" run --accel warp -c 1 "$work/zeros"
+refuse $config "kernel $work/zeros: no kernel: no bzImage (\"HdrS\" at offset 0x202), no ELF file, no multiboot \
+header in the first 8192 bytes" run --accel soft -c 1 "$work/zeros"
+refuse $config "accelerator \"warp\" is unknown (known: kvm, soft, tcg)" run --accel warp -c 1 "$work/zeros"
 refuse $config "65535 vCPUs requested but only 64 available" run --accel soft -c 65535 "$work/zeros"
 refuse $config "vcpu.3.cpuset: there are only vCPUs 0 to 0" run --accel soft -c 1 --pin 3:0 "$work/zeros"
 
