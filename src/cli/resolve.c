@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "config/config.h"
+#include "debug/symbols.h"
 
 #define VCPUS_MAX	  65535
 #define DEFAULT_VCPUS_MAX 64 /* what every engine can give; more must be asked for */
@@ -129,13 +130,19 @@ static int find_kernel(struct config *cfg, const struct host_facts *host, struct
 	return -EINVAL;
 }
 
-/* KT-23: the kernel's own build tree, when bantam is started inside it. */
+/* KT-23: the kernel's own build tree, when bantam is started inside it. Other files are passed
+ * over. */
 static void find_symbols(struct config *cfg)
 {
 	static const char *const places[] = {"vmlinux", "../../../vmlinux", "../../vmlinux"};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
-		if (is_regular_file(places[i])) {
+		struct symbols *found = NULL;
+
+		if (is_regular_file(places[i]))
+			found = symbols_load(places[i], NULL);
+		symbols_free(found);
+		if (found) {
 			config_set(cfg, "kernel.symbols", places[i], NULL);
 			return;
 		}

@@ -120,6 +120,10 @@ static void no_kernel_lists_the_places(void **state)
 	close(open("vmlinux", O_CREAT | O_WRONLY, 0600));
 	assert_int_equal(resolve_kernel(cfg, &big_host, &err), 0);
 	assert_string_equal(config_text(cfg, "kernel.path"), "./bzImage");
+	assert_false(config_is_set(cfg, "kernel.symbols")); /* it has no symbols */
+	unlink("vmlinux");
+	assert_int_equal(symlink("/proc/self/exe", "vmlinux"), 0); /* this has */
+	assert_int_equal(resolve_kernel(cfg, &big_host, &err), 0);
 	assert_string_equal(config_text(cfg, "kernel.symbols"), "vmlinux");
 	unlink("bzImage");
 	unlink("vmlinux");
