@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/buf.h"
 
 static _Atomic int level_max = LOG_INFO;
 static atomic_bool raw_terminal;
@@ -50,6 +53,36 @@ void log_write(enum log_level level, const char *fmt, ...)
 	line[len++] = '\n';
 	if (write(STDERR_FILENO, line, len) < 0)
 		return; /* stderr is gone: there is nowhere left to say so */
+}
+
+/* stderr going away leaves nowhere to say so. */
+static void write_all(const char *data, size_t len)
+{
+	while (len) {
+		ssize_t n = write(STDERR_FILENO, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return;
+		data += n;
+		len -= (size_t)n;
+	}
+}
+
+void log_text(const char *text)
+{
+	const char *line_end =
+		atomic_load_explicit(&raw_terminal, memory_order_relaxed) ? "\r\n" : "\n";
+	struct buf out = {0};
+
+	for (const char *newline; (newline = strchr(text, '\n')) != NULL; text = newline + 1) {
+		buf_append(&out, text, (size_t)(newline - text));
+		buf_printf(&out, "%s", line_end);
+	}
+	buf_printf(&out, "%s", text);
+	write_all((const char *)out.data, out.len);
+	buf_free(&out);
 }
 
 void bug(const char *file, int line, const char *what)

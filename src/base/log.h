@@ -23,6 +23,9 @@ void log_set_raw_terminal(bool on);
 
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Writes a text of whole lines to stderr as it is, but for the line ends of a raw terminal. */
+void log_text(const char *text);
+
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_write(LOG_WARN, __VA_ARGS__)
 #define log_info(...)  log_write(LOG_INFO, __VA_ARGS__)

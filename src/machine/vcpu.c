@@ -17,6 +17,19 @@ void vcpu_request(struct vcpu *v, uint32_t bits)
 	engine_vcpu_kick(v->engine);
 }
 
+void vcpu_dump(struct vcpu *v, unsigned what)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	BUG_ON(!out);
+	dump_vcpu(out, v->engine, v->vm->mem, v->vm->symbols, what);
+	BUG_ON(fclose(out));
+	log_text(text);
+	free(text);
+}
+
 /* Finishes an access whose exit has been handled, so that the vCPU's state is whole (KV-48). */
 static void complete_access(struct vcpu *v)
 {
@@ -85,11 +98,6 @@ static void do_mmio(struct vcpu *v)
 		bus_read(v->vm->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
 }
 
-static void single_stepped(struct vcpu *v)
-{
-	dump_vcpu(stderr, v->engine, v->vm->mem, v->vm->symbols, DUMP_REGISTERS | DUMP_CODE);
-}
-
 /* Acts on one exit of the engine. */
 static void handle_exit(struct vcpu *v)
 {
@@ -110,7 +118,7 @@ static void handle_exit(struct vcpu *v)
 		pc_end_of_interrupt(vm->pc, v->run->eoi.vector);
 		break;
 	case KVM_EXIT_DEBUG:
-		single_stepped(v);
+		vcpu_dump(v, DUMP_REGISTERS | DUMP_CODE);
 		break;
 	case KVM_EXIT_SHUTDOWN:
 		vm_crash(v, VM_TRIPLE_FAULT, "triple fault");
@@ -124,7 +132,7 @@ static void handle_exit(struct vcpu *v)
 			vm_crash(v, VM_ENGINE_FAILURE, "the guest crashed");
 		break;
 	default:
-		snprintf(why, sizeof(why), "exit reason %u (%s)", v->run->exit_reason,
+		snprintf(why, sizeof(why), "KVM exit reason: %u (\"%s\")", v->run->exit_reason,
 			 dump_exit_name(v->run->exit_reason));
 		vm_crash(v, VM_ENGINE_FAILURE, why);
 		break;

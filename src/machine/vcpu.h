@@ -43,6 +43,9 @@ void vcpu_fini(struct vcpu *v);
 int vcpu_start(struct vcpu *v, struct error *err);
 void vcpu_join(struct vcpu *v); /* after VCPU_REQ_STOP */
 
+/* Prints the vCPU on stderr: DUMP_* of debug/dump.h. Its own thread, or while it stands still. */
+void vcpu_dump(struct vcpu *v, unsigned what);
+
 /* Sets request bits and kicks. Any thread. */
 void vcpu_request(struct vcpu *v, uint32_t bits);
 

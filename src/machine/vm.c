@@ -56,8 +56,7 @@ void vm_crash(struct vcpu *v, enum vm_outcome outcome, const char *why)
 	if (vm_is_over(vm))
 		return;
 	log_error("vCPU %u: %s", v->number, why);
-	dump_vcpu(stderr, v->engine, vm->mem, vm->symbols,
-		  DUMP_REGISTERS | DUMP_CODE | DUMP_PAGE_WALK);
+	vcpu_dump(v, DUMP_REGISTERS | DUMP_CODE | DUMP_PAGE_WALK);
 	vm_end(vm, outcome);
 }
 
