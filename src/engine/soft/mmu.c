@@ -66,11 +66,22 @@ static void check_canonical(struct cpu *c, const struct request *q, gva_t va, un
 	cpu_fault_code(c, q->insn, is_stack_access(c, q->insn, va) ? VEC_SS : VEC_GP, 0);
 }
 
+/*
+ * What #AC wants of a data access (SDM vol. 3, table 6-7): the size for up to 8 bytes and for an
+ * 80-bit real 8, its words or doublewords for an x87 image, nothing for vectors.
+ */
+static unsigned alignment(unsigned size)
+{
+	if (size == 10)
+		return 8;
+	return size > 10 && !(size & (size - 1)) ? 1 : size & -size;
+}
+
 static void check_alignment(struct cpu *c, const struct request *q, gva_t va, unsigned size)
 {
 	bool is_checked = c->cpl == 3 && !q->is_system && c->rflags & FLAG_AC && c->cr0 & CR0_AM;
 
-	if (is_checked && va & (size - 1))
+	if (is_checked && va & (alignment(size) - 1))
 		cpu_fault_code(c, q->insn, VEC_AC, 0);
 }
 

@@ -9,6 +9,7 @@
 #include "engine/soft/interp/exec_simd.h"
 
 #include "engine/soft/interp/simd_impl.h"
+#include "engine/soft/interp/simd_trap.h"
 #include "engine/soft/interp/thunk.h"
 
 void sse_blocked(struct cpu *c, const struct insn *i)
@@ -116,73 +117,30 @@ void x_simd(struct cpu *c, const struct insn *i)
 	NEXT(c, i);
 }
 
-/* What an instruction may have changed before its exception is known. */
-struct undo {
-	struct xsave_area fpu;
-	uint64_t gpr[NR_SLOTS];
-};
-
-static void undo_save(const struct cpu *c, struct undo *u)
-{
-	u->fpu = c->fpu;
-	memcpy(u->gpr, c->gpr, sizeof(u->gpr));
-}
-
-static void undo_apply(struct cpu *c, const struct undo *u)
-{
-	c->fpu = u->fpu;
-	memcpy(c->gpr, u->gpr, sizeof(u->gpr));
-}
-
-/* Runs with all exceptions masked and the guest's rounding; *raised: the flags it raised. */
-static uint64_t run_masked(struct cpu *c, const struct insn *i, const struct thunk *t, void *mem,
-			   uint32_t mxcsr, uint32_t *raised)
-{
-	host_set_mxcsr((mxcsr | MXCSR_MASKS) & ~MXCSR_FLAGS);
-
-	uint64_t flags = thunk_run(c, i, t, mem);
-
-	*raised = host_mxcsr() & MXCSR_FLAGS;
-	host_set_mxcsr(MXCSR_RESET);
-	return flags;
-}
-
 /*
- * With an exception unmasked. Invalid, denormal and divide-by-zero are found before computing: when
- * one of them is unmasked, overflow, underflow and precision are not reported. An unmasked
- * underflow is reported for exact tiny results too, which the masked run does not show; flushing to
- * zero does.
+ * With an exception unmasked the host raises it as well: the only way to know which flags belong to
+ * the unmasked response. The instruction has then written nothing.
  */
 static uint64_t run_unmasked(struct cpu *c, const struct insn *i, const struct thunk *t, void *mem)
 {
-	const uint32_t before = FSW_IE | FSW_DE | FSW_ZE;
-	uint32_t mxcsr = c->fpu.mxcsr;
-	uint32_t unmasked = ~mxcsr >> MXCSR_MASK_SHIFT & MXCSR_FLAGS, raised;
-	struct undo undo;
+	uint32_t mxcsr = c->fpu.mxcsr, raised;
+	struct simd_trap trap;
 
-	undo_save(c, &undo);
+	simd_trap_arm(&trap);
+	if (!sigsetjmp(trap.back, 0)) {
+		host_set_mxcsr(mxcsr & ~MXCSR_FLAGS);
 
-	uint64_t flags = run_masked(c, i, t, mem, mxcsr, &raised);
+		uint64_t flags = thunk_run(c, i, t, mem);
 
-	if (unmasked & MXCSR_UE && !(raised & (MXCSR_UE | (unmasked & before)))) {
-		struct undo result;
-		uint32_t flushed;
-
-		undo_save(c, &result);
-		undo_apply(c, &undo);
-		run_masked(c, i, t, mem, mxcsr | MXCSR_FTZ, &flushed);
-		undo_apply(c, &result);
-		raised |= flushed & MXCSR_UE;
+		c->fpu.mxcsr |= host_mxcsr() & MXCSR_FLAGS;
+		host_set_mxcsr(MXCSR_RESET);
+		simd_trap_disarm();
+		return flags;
 	}
-	if (raised & unmasked & before)
-		raised &= before;
-	if (raised & unmasked) {
-		undo_apply(c, &undo);
-		c->fpu.mxcsr = mxcsr | raised;
-		cpu_fault(c, i, c->cr4 & CR4_OSXMMEXCPT ? VEC_XM : VEC_UD);
-	}
-	c->fpu.mxcsr = mxcsr | raised;
-	return flags;
+	host_set_mxcsr(MXCSR_RESET);
+	raised = simd_trap_disarm();
+	c->fpu.mxcsr |= raised & MXCSR_FLAGS;
+	cpu_fault(c, i, c->cr4 & CR4_OSXMMEXCPT ? VEC_XM : VEC_UD);
 }
 
 /* Runs t with the guest's MXCSR, which it updates. */
@@ -211,12 +169,10 @@ static inline void run_simd_fp(struct cpu *c, const struct insn *i)
 
 	check_by_attr(c, i, t->attr);
 	operand_prepare(c, i, t, &o);
-	/* The store comes after MXCSR is known; nothing may change if it faults. */
-	if (unlikely(t->is_store))
-		mmu_check_write(c, i, o.va, t->mem_size);
 
 	uint64_t flags = run_fp(c, i, t, o.at);
 
+	/* A store that faults leaves the flags of VCVTPS2PH in MXCSR, as on hardware. */
 	operand_finish(c, i, t, &o);
 	if (t->flags)
 		set_flags(c, flags, t->flags);
@@ -242,8 +198,7 @@ static void mmx_prepare(struct cpu *c, const struct insn *i, const struct thunk 
 {
 	check_by_attr(c, i, t->attr);
 	operand_prepare(c, i, t, o);
-	if (t->is_store)
-		mmu_check_write(c, i, o->va, t->mem_size);
+	/* Before a store that may fault, as hardware does: the next attempt finds it done. */
 	if (uses_mmx_register(i, t))
 		mmx_enter(&c->fpu);
 }
@@ -256,6 +211,7 @@ static inline void run_mmx(struct cpu *c, const struct insn *i)
 	mmx_prepare(c, i, t, &o);
 	thunk_run(c, i, t, o.at);
 	operand_finish(c, i, t, &o);
+	mmx_complete(&c->fpu);
 	simd_touch(c, t->touches);
 }
 
@@ -271,6 +227,8 @@ static inline void run_mmx_fp(struct cpu *c, const struct insn *i)
 	struct operand o;
 
 	mmx_prepare(c, i, t, &o);
+	if (uses_mmx_register(i, t))
+		mmx_complete(&c->fpu);
 	run_fp(c, i, t, o.at);
 	simd_touch(c, t->touches);
 }

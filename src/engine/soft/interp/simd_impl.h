@@ -152,11 +152,18 @@ void x87_set_top(struct xsave_area *f, unsigned top);
 /* FNINIT. */
 void x87_init(struct xsave_area *f);
 
-/* An MMX instruction makes all registers valid and TOP zero; st[n] is then MMn. */
+/*
+ * An MMX instruction makes TOP zero, so that st[n] is MMn, and all registers valid; a plain store
+ * does the latter only once it has not faulted.
+ */
 static inline void mmx_enter(struct xsave_area *f)
 {
 	if (unlikely(x87_top(f)))
 		x87_set_top(f, 0);
+}
+
+static inline void mmx_complete(struct xsave_area *f)
+{
 	f->ftw = 0xff;
 }
 

@@ -35,11 +35,41 @@ static bool sign_is_set(const struct vector *v, unsigned n, unsigned size)
 	return v->bytes[n * size + size - 1] & 0x80;
 }
 
-static void load_element(struct cpu *c, const struct insn *i, gva_t va, struct vector *v,
-			 unsigned n, unsigned size)
+/*
+ * Elements are parts of a vector, which #AC does not concern: while accesses are looked at one by
+ * one, they go byte by byte.
+ */
+static uint64_t load_element(struct cpu *c, const struct insn *i, gva_t va, unsigned size)
 {
-	uint64_t value = size == 4 ? mmu_load32(c, i, va) : mmu_load64(c, i, va);
+	uint64_t value = 0;
 
+	if (c->tlb != c->tlb_slow)
+		return size == 4 ? mmu_load32(c, i, va) : mmu_load64(c, i, va);
+	for (unsigned n = 0; n < size; n++)
+		value |= (uint64_t)mmu_load8(c, i, va + n) << n * 8;
+	return value;
+}
+
+static void store_element(struct cpu *c, const struct insn *i, gva_t va, const uint8_t *from,
+			  unsigned size)
+{
+	if (c->tlb != c->tlb_slow) {
+		mmu_store_bytes(c, i, va, from, size);
+		return;
+	}
+	for (unsigned n = 0; n < size; n++)
+		mmu_store8(c, i, va + n, from[n]);
+}
+
+/* Faults as storing the element would. */
+static void check_element(struct cpu *c, const struct insn *i, gva_t va, unsigned size)
+{
+	mmu_check_write(c, i, va, 1);
+	mmu_check_write(c, i, va + size - 1, 1);
+}
+
+static void vector_put(struct vector *v, unsigned n, unsigned size, uint64_t value)
+{
 	memcpy(v->bytes + n * size, &value, size);
 }
 
@@ -57,7 +87,7 @@ static inline void maskmov_load(struct cpu *c, const struct insn *i, unsigned si
 
 	for (unsigned n = 0; n < len / size; n++)
 		if (sign_is_set(&mask, n, size))
-			load_element(c, i, va + n * size, &result, n, size);
+			vector_put(&result, n, size, load_element(c, i, va + n * size, size));
 	vector_set(c, i->reg, &result);
 }
 
@@ -72,10 +102,10 @@ static inline void maskmov_store(struct cpu *c, const struct insn *i, unsigned s
 
 	for (unsigned n = 0; n < len / size; n++)
 		if (sign_is_set(&mask, n, size))
-			mmu_check_write(c, i, va + n * size, size);
+			check_element(c, i, va + n * size, size);
 	for (unsigned n = 0; n < len / size; n++)
 		if (sign_is_set(&mask, n, size))
-			mmu_store_bytes(c, i, va + n * size, from.bytes + n * size, size);
+			store_element(c, i, va + n * size, from.bytes + n * size, size);
 }
 
 void x_vmaskmov_load32(struct cpu *c, const struct insn *i)
@@ -117,14 +147,22 @@ static gva_t implicit_address(struct cpu *c, const struct insn *i, unsigned size
 	return seg_linear(c, i, EA_SEG(i->ea), offset, size, true);
 }
 
+static bool any_selected(const uint8_t *mask)
+{
+	uint64_t signs;
+
+	memcpy(&signs, mask, sizeof(signs));
+	return signs & 0x8080808080808080;
+}
+
 static void store_masked_bytes(struct cpu *c, const struct insn *i, const uint8_t *from,
 			       const uint8_t *mask, unsigned size)
 {
 	gva_t va = implicit_address(c, i, size);
 
-	for (unsigned n = 0; n < size; n++)
-		if (mask[n] & 0x80)
-			mmu_check_write(c, i, va + n, 1);
+	for (unsigned half = 0; half < size; half += 8)
+		if (size == 8 || any_selected(mask + half))
+			mmu_check_write(c, i, va + half, 8);
 	for (unsigned n = 0; n < size; n++)
 		if (mask[n] & 0x80)
 			mmu_store8(c, i, va + n, from[n]);
@@ -144,6 +182,7 @@ void x_maskmovq(struct cpu *c, const struct insn *i)
 {
 	mmx_check(c, i);
 	mmx_enter(&c->fpu);
+	mmx_complete(&c->fpu);
 	simd_touch(c, XCR0_X87);
 	store_masked_bytes(c, i, c->fpu.st[i->reg / 8 & 7], c->fpu.st[i->rm / 8 & 7], 8);
 	NEXT(c, i);
@@ -162,38 +201,59 @@ static gva_t gather_address(struct cpu *c, const struct insn *i, int64_t index, 
 	return seg_linear(c, i, EA_SEG(i->ea), offset, size, false);
 }
 
-/* index_size and size: bytes of an index and of an element. */
+static int64_t gather_index(const struct vector *indexes, unsigned n, unsigned index_size)
+{
+	int32_t narrow;
+	int64_t wide;
+
+	if (index_size == 4) {
+		memcpy(&narrow, indexes->bytes + n * 4, 4);
+		return narrow;
+	}
+	memcpy(&wide, indexes->bytes + n * 8, 8);
+	return wide;
+}
+
+/*
+ * index_size and size: bytes of an index and of an element. What a fault leaves is a state from
+ * which the instruction can go on, so each element is done for good: the answers of devices so far
+ * are forgotten, as between the elements of a string instruction.
+ */
 static inline void gather(struct cpu *c, const struct insn *i, unsigned index_size, unsigned size)
 {
-	unsigned len = 16 + INSN_L(i) * 16, wider = max(index_size, size), nr = len / wider;
-	unsigned index_reg = i->index & 15;
-	struct vector result = {}, zero = {};
+	unsigned len = 16 + INSN_L(i) * 16, nr = len / max(index_size, size);
+	unsigned index_reg = i->index & 15, mask_reg = INSN_VVVV(i);
 
 	avx_check(c, i);
-	if (i->reg / 8 == index_reg || i->reg / 8 == INSN_VVVV(i) || index_reg == INSN_VVVV(i))
+	if (i->reg / 8 == index_reg || i->reg / 8 == mask_reg || index_reg == mask_reg)
 		cpu_fault(c, i, VEC_UD);
 
-	struct vector indexes = vector_get(c, index_reg * 8);
-	struct vector mask = vector_get(c, INSN_VVVV(i) * 8), old = vector_get(c, i->reg);
+	struct vector indexes = vector_get(c, index_reg * 8), result = vector_get(c, i->reg);
+	struct vector mask = vector_get(c, mask_reg * 8);
 
-	memcpy(result.bytes, old.bytes, nr * size);
+	/* All of the mask, also where there are fewer indexes: each sign spread over its element.
+	 */
+	for (unsigned n = 0; n < len / size; n++)
+		vector_put(&mask, n, size, sign_is_set(&mask, n, size) ? UINT64_MAX : 0);
+	memset(mask.bytes + len, 0, sizeof(mask.bytes) - len);
+	vector_set(c, mask_reg * 8, &mask);
 	for (unsigned n = 0; n < nr; n++) {
-		int64_t index;
-
 		if (!sign_is_set(&mask, n, size))
 			continue;
-		if (index_size == 4) {
-			int32_t narrow;
 
-			memcpy(&narrow, indexes.bytes + n * 4, 4);
-			index = narrow;
-		} else {
-			memcpy(&index, indexes.bytes + n * 8, 8);
-		}
-		load_element(c, i, gather_address(c, i, index, size), &result, n, size);
+		int64_t index = gather_index(&indexes, n, index_size);
+
+		vector_put(&result, n, size,
+			   load_element(c, i, gather_address(c, i, index, size), size));
+		vector_put(&mask, n, size, 0);
+		vector_set(c, i->reg, &result);
+		vector_set(c, mask_reg * 8, &mask);
+		c->mmio.nr = c->mmio.next = 0;
 	}
+	memset(&mask, 0, sizeof(mask));
+	memset(result.bytes + nr * size, 0, sizeof(result.bytes) - nr * size);
+	vector_set(c, mask_reg * 8, &mask);
 	vector_set(c, i->reg, &result);
-	vector_set(c, INSN_VVVV(i) * 8, &zero);
 }
 
 void x_vgather_d32(struct cpu *c, const struct insn *i)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine/soft/fpu.h"
+#include "engine/soft/interp/simd_trap.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10u
@@ -72,8 +73,11 @@ int simd_init(struct error *err)
 
 	BUG_ON(nr_insn_rows > THUNK_ROWS_MAX);
 	pthread_mutex_lock(&lock);
-	if (!arena.writable)
-		rc = arena_map(err);
+	if (!arena.writable) {
+		rc = simd_trap_init(err);
+		if (!rc)
+			rc = arena_map(err);
+	}
 	pthread_mutex_unlock(&lock);
 	return rc;
 }

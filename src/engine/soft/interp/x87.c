@@ -66,9 +66,21 @@ void x_x87(struct cpu *c, const struct insn *i)
 	NEXT(c, i);
 }
 
+/* 80 bits are two stores, of which the first stays when the second faults. */
+static void store_operand(struct cpu *c, const struct insn *i, gva_t va, const uint8_t *from,
+			  unsigned size)
+{
+	if (size <= 8) {
+		mmu_store_bytes(c, i, va, from, size);
+		return;
+	}
+	mmu_store_bytes(c, i, va, from, 8);
+	mmu_store_bytes(c, i, va + 8, from + 8, size - 8);
+}
+
 /*
  * A store runs on a copy of the state, because it pops only once the memory is written. An unmasked
- * exception other than precision writes nothing.
+ * exception other than precision writes nothing, and does not look at the address.
  */
 static void run_x87_store(struct cpu *c, const struct insn *i)
 {
@@ -82,10 +94,8 @@ static void run_x87_store(struct cpu *c, const struct insn *i)
 
 	memcpy(&image, &c->fpu, FXSAVE_BYTES);
 	run(c, i, t, operand, &image);
-	if (image.fsw & ~image.fcw & (FSW_EXCEPTIONS & ~FSW_PE))
-		mmu_check_write(c, i, va, t->mem_size);
-	else
-		mmu_store_bytes(c, i, va, operand, t->mem_size);
+	if (!(image.fsw & ~image.fcw & (FSW_EXCEPTIONS & ~FSW_PE)))
+		store_operand(c, i, va, operand, t->mem_size);
 	memcpy(&c->fpu, &image, offsetof(struct xsave_area, xmm));
 	simd_touch(c, XCR0_X87);
 }
