@@ -366,13 +366,7 @@ static struct block *fill_alone(struct cpu *c, const struct draft *d, uint64_t g
 	b->insns[0] = d->insns[0];
 	b->insns[1] = (struct insn){.exec = x_block_end, .off = d->insns[0].len};
 	atomic_store_explicit(&b->is_valid, true, memory_order_relaxed);
-	c->is_alone = true;
 	return b;
-}
-
-static gva_t linear_rip(const struct cpu *c)
-{
-	return (c->rip + c->fetch_base) & c->fetch_mask;
 }
 
 static void no_code_here(struct cpu *c, uint64_t gpa) __attribute__((noreturn));
@@ -491,13 +485,7 @@ static bool crosses_page(const struct cpu *c, const uint8_t *host, unsigned off)
 	return !decode(code, GUEST_PAGE_SIZE - off, cpu_code_size(c), c->features, 0, &i);
 }
 
-static struct jump_entry *jump_slot(struct cpu *c, gva_t va)
-{
-	return &c->jump_cache[(va ^ va >> 10) & (JUMP_CACHE_SIZE - 1)];
-}
-
-static struct block *find_slow(struct cpu *c, gva_t va) __attribute__((noinline));
-static struct block *find_slow(struct cpu *c, gva_t va)
+struct block *block_find_slow(struct cpu *c, gva_t va)
 {
 	struct block_cache *bc = c->vm->blocks;
 	struct jump_entry *e = jump_slot(c, va);
@@ -518,21 +506,7 @@ static struct block *find_slow(struct cpu *c, gva_t va)
 		return block_alone(c);
 	e->key = va ^ c->jump_tag;
 	e->block = b;
-	c->is_alone = false;
 	return b;
-}
-
-struct block *block_find(struct cpu *c)
-{
-	gva_t va = linear_rip(c);
-	const struct jump_entry *e = jump_slot(c, va);
-
-	if (likely(e->key == (va ^ c->jump_tag) && e->block->mode == c->mode &&
-		   atomic_load_explicit(&e->block->is_valid, memory_order_relaxed))) {
-		c->is_alone = false;
-		return e->block;
-	}
-	return find_slow(c, va);
 }
 
 /* ---- invalidation ---- */

@@ -37,12 +37,34 @@ struct block_cache;
 struct block_cache *block_cache_new(struct soft_vm *vm, uint64_t size_bytes);
 void block_cache_free(struct block_cache *bc);
 
+/* Linear address of the next instruction. */
+static inline gva_t linear_rip(const struct cpu *c)
+{
+	return (c->rip + c->fetch_base) & c->fetch_mask;
+}
+
+static inline struct jump_entry *jump_slot(struct cpu *c, gva_t va)
+{
+	return &c->jump_cache[(va ^ va >> 12) & (JUMP_CACHE_SIZE - 1)];
+}
+
+struct block *block_find_slow(struct cpu *c, gva_t va);
+
 /*
  * The block at c->rip in c->mode, found or decoded. Faults (instruction fetch) leave by the unwind
  * door with c->insn NULL. With MODE_STEP in the mode the block has one instruction.
  * Valid until this vCPU's next safe point.
  */
-struct block *block_find(struct cpu *c);
+static inline struct block *block_find(struct cpu *c)
+{
+	gva_t va = linear_rip(c);
+	const struct jump_entry *e = jump_slot(c, va);
+
+	if (likely(e->key == (va ^ c->jump_tag) &&
+		   atomic_load_explicit(&e->block->is_valid, memory_order_relaxed)))
+		return e->block;
+	return block_find_slow(c, va);
+}
 
 /* As block_find() but one instruction only, private to c and not watched: see cpu_restart_alone().
  */
@@ -72,7 +94,7 @@ void block_cache_safe_point(struct cpu *c);
 /* Memory for block_alone(), kept in c->alone_block. NULL when there is none left. */
 struct block *block_alone_new(void);
 
-/* Empties c's jump cache: after any change of its address mapping. */
+/* Empties c's jump cache: after any change of its address mapping or mode. */
 void jump_cache_flush(struct cpu *c);
 
 /* After a change of privilege: entries of the other level do not match until it is back. */

@@ -150,7 +150,11 @@ void cpu_update_mode(struct cpu *c)
 	c->tlb = needs_slow_access(c) ? c->tlb_slow : c->tlbs[c->tlb_mode];
 	c->fetch_base = cpu_in_64bit(c) ? 0 : c->seg[SEG_CS].base;
 	c->fetch_mask = cpu_in_64bit(c) ? UINT64_MAX : UINT32_MAX;
-	jump_cache_retag(c);
+	/* Blocks in the jump cache are those of one mode. */
+	if (c->mode != old)
+		jump_cache_flush(c);
+	else
+		jump_cache_retag(c);
 	/* The run loop for steps is another one. */
 	if (c->mode & ~old & MODE_STEP)
 		cpu_request(c, REQ_SAFE);

@@ -23,10 +23,10 @@ struct block;
 
 /* ---- software TLB (mmu.h) ---- */
 
-#define TLB_BITS 9
-#define TLB_SIZE (1u << TLB_BITS)
-#define JUMP_CACHE_SIZE 1024u
-#define TLB_NONE 1ull /* a tag no page-aligned address equals */
+#define TLB_BITS	9
+#define TLB_SIZE	(1u << TLB_BITS)
+#define JUMP_CACHE_SIZE 4096u
+#define TLB_NONE	1ull /* a tag no page-aligned address equals */
 
 /*
  * One translated page. An access of size bytes at va may use host memory at va + addend when
@@ -42,22 +42,23 @@ struct tlb_entry {
 
 /* Which rights an access has: three separate TLBs, so that a hit needs no further check. */
 enum tlb_mode {
-	TLB_USER,	   /* CPL 3 */
-	TLB_KERNEL,	   /* CPL 0-2, SMAP in force */
-	TLB_KERNEL_AC,	   /* CPL 0-2, user pages allowed: no SMAP, or RFLAGS.AC */
+	TLB_USER,      /* CPL 3 */
+	TLB_KERNEL,    /* CPL 0-2, SMAP in force */
+	TLB_KERNEL_AC, /* CPL 0-2, user pages allowed: no SMAP, or RFLAGS.AC */
 	NR_TLB_MODES,
 };
 
 /* ---- mode of execution: the part of the state that decides what bytes mean ---- */
 
 /* cpu->mode; the block cache keys on it. Recomputed by cpu_update_mode(). */
-#define MODE_CODE_SIZE	 0x3u	/* enum code_size */
-#define MODE_STACK_SHIFT 2	/* bits 2-3: enum code_size of the stack (SS.B) */
-#define MODE_FLAT	 BIT(4) /* DS, ES, SS and CS have base 0, limit 4 GiB and all rights, or 64-bit mode */
-#define MODE_REAL	 BIT(5) /* real mode */
-#define MODE_VM86	 BIT(6)
-#define MODE_STEP	 BIT(7) /* blocks of one instruction: TF, guest debug or data breakpoints */
-#define MODE_LONG	 BIT(8) /* EFER.LMA */
+#define MODE_CODE_SIZE	 0x3u /* enum code_size */
+#define MODE_STACK_SHIFT 2    /* bits 2-3: enum code_size of the stack (SS.B) */
+#define MODE_FLAT \
+	BIT(4) /* DS, ES, SS and CS have base 0, limit 4 GiB and all rights, or 64-bit mode */
+#define MODE_REAL BIT(5) /* real mode */
+#define MODE_VM86 BIT(6)
+#define MODE_STEP BIT(7) /* blocks of one instruction: TF, guest debug or data breakpoints */
+#define MODE_LONG BIT(8) /* EFER.LMA */
 
 /* ---- reasons to leave translated or interpreted code: any thread sets, the vCPU clears ---- */
 
@@ -69,7 +70,7 @@ enum tlb_mode {
 #define REQ_TLB_FLUSH BIT(5) /* drop all cached translations, global ones too */
 #define REQ_SAFE      BIT(6) /* pass a safe point: another thread waits for it */
 #define REQ_TIMER     BIT(7) /* the LAPIC timer's deadline has passed */
-#define REQ_SMI       BIT(8) /* never delivered: there is no SMM */
+#define REQ_SMI	      BIT(8) /* never delivered: there is no SMM */
 
 /* ---- memory-mapped accesses of the instruction in progress (mmio.c) ---- */
 
@@ -103,12 +104,13 @@ struct cpu_event {
 	bool is_pending;
 	uint8_t vector;
 	bool has_error;
-	bool is_soft;	   /* INT n, INT3, INTO: privilege checks apply */
+	bool is_soft; /* INT n, INT3, INTO: privilege checks apply */
 	uint32_t error;
-	uint64_t payload;  /* CR2 for #PF, DR6 bits for #DB */
+	uint64_t payload; /* CR2 for #PF, DR6 bits for #DB */
 };
 
-/* The XSAVE area in standard form (SDM vol. 1, 13.4): legacy region, header, upper halves of YMM. */
+/* The XSAVE area in standard form (SDM vol. 1, 13.4): legacy region, header, upper halves of YMM.
+ */
 struct xsave_area {
 	uint16_t fcw, fsw;
 	uint8_t ftw, reserved0; /* ftw abridged: one bit per register, 1 = not empty */
@@ -124,14 +126,15 @@ struct xsave_area {
 } __attribute__((aligned(64)));
 
 struct cpu {
-	/* General registers, then SLOT_ZERO and SLOT_RIP. First: decoded operands are offsets into it. */
+	/* General registers, then SLOT_ZERO and SLOT_RIP. First: decoded operands are offsets into
+	 * it. */
 	uint64_t gpr[NR_SLOTS];
 
 	uint64_t rip;	 /* next instruction; between blocks only (inside one: SLOT_RIP + off) */
 	uint64_t rflags; /* all of it, status flags included, always up to date */
 	uint32_t mode;	 /* MODE_* */
 	uint8_t cpl;
-	bool in_shadow;	 /* STI, MOV SS or POP SS was the last instruction: no interrupt now */
+	bool in_shadow;	   /* STI, MOV SS or POP SS was the last instruction: no interrupt now */
 	bool in_ss_shadow; /* of these MOV SS or POP SS: no NMI and no #DB trap either */
 	bool is_halted;
 	struct tlb_entry *tlb; /* the one of tlbs[] for the current rights */
@@ -140,13 +143,12 @@ struct cpu {
 
 	/* Where slow paths note the instruction they serve, so that it can be restarted. */
 	const struct insn *insn;
-	struct block *block;   /* the block being run */
-	bool is_alone;	       /* block is alone_block: one instruction that no cache holds */
-	struct block *alone_block;
-	bool has_split_lock;   /* mmu_split_lock() */
-	bool is_delivering;    /* an event, left half done for a device access */
-	jmp_buf unwind;	       /* cpu_unwind() goes here */
-	uint64_t rmw_value;    /* stands for a locked operand that no host address can give */
+	struct block *block;	   /* the block being run */
+	struct block *alone_block; /* private: one instruction that no cache holds */
+	bool has_split_lock;	   /* mmu_split_lock() */
+	bool is_delivering;	   /* an event, left half done for a device access */
+	jmp_buf unwind;		   /* cpu_unwind() goes here */
+	uint64_t rmw_value;	   /* stands for a locked operand that no host address can give */
 
 	struct segment seg[NR_SEGS];
 	struct {
@@ -169,8 +171,8 @@ struct cpu {
 	struct cpu_event exception; /* being delivered or to be delivered next */
 	struct cpu_event interrupt; /* external vector queued by engine_vcpu_interrupt() */
 	bool nmi_pending, nmi_masked;
-	uint8_t sipi_vector;	    /* any thread, under the LAPIC's lock */
-	uint32_t mp_state;	    /* KVM_MP_STATE_* */
+	uint8_t sipi_vector; /* any thread, under the LAPIC's lock */
+	uint32_t mp_state;   /* KVM_MP_STATE_* */
 
 	struct xsave_area fpu;
 
@@ -179,8 +181,8 @@ struct cpu {
 
 	struct mmio_log mmio;
 	struct pio_state pio;
-	struct kvm_run *run;	 /* the page shared with the caller */
-	uint32_t guest_debug;	 /* KVM_GUESTDBG_* */
+	struct kvm_run *run;  /* the page shared with the caller */
+	uint32_t guest_debug; /* KVM_GUESTDBG_* */
 	uint64_t guest_debug_dr[8];
 
 	struct soft_vm *vm;
@@ -214,8 +216,8 @@ struct cpu {
 	uint64_t fetch_base, fetch_mask;
 
 	/*
-	 * Stores into watched pages that a host instruction or a string run makes after the slow path
-	 * has looked: the run loop tells the block cache once more when they are done.
+	 * Stores into watched pages that a host instruction or a string run makes after the slow
+	 * path has looked: the run loop tells the block cache once more when they are done.
 	 */
 	struct {
 		uint64_t gpa, len;
@@ -283,7 +285,8 @@ void cpu_unwind(struct cpu *c, enum unwind why) __attribute__((noreturn, cold));
  */
 
 /* Raises an exception without, and with, an error code. */
-void cpu_fault(struct cpu *c, const struct insn *i, unsigned vector) __attribute__((noreturn, cold));
+void cpu_fault(struct cpu *c, const struct insn *i, unsigned vector)
+	__attribute__((noreturn, cold));
 void cpu_fault_code(struct cpu *c, const struct insn *i, unsigned vector, uint32_t error)
 	__attribute__((noreturn, cold));
 void cpu_page_fault(struct cpu *c, const struct insn *i, gva_t va, uint32_t error)

@@ -39,7 +39,7 @@ void mmu_store_slow(struct cpu *c, const struct insn *i, gva_t va, unsigned size
 			__builtin_memcpy(&v, (const void *)(va + e->addend), bytes);               \
 			return v;                                                                  \
 		}                                                                                  \
-		return (uint##bits##_t)keep_call4(mmu_load_slow, c, i, va, bytes);                           \
+		return (uint##bits##_t)keep_call4(mmu_load_slow, c, i, va, bytes);                 \
 	}                                                                                          \
 	static inline void mmu_store##bits(struct cpu *c, const struct insn *i, gva_t va,          \
 					   uint##bits##_t v)                                       \
@@ -49,7 +49,7 @@ void mmu_store_slow(struct cpu *c, const struct insn *i, gva_t va, unsigned size
 			   atomic_load_explicit(&e->tag_write, memory_order_relaxed)))             \
 			__builtin_memcpy((void *)(va + e->addend), &v, bytes);                     \
 		else                                                                               \
-			keep_call5(mmu_store_slow, c, i, va, bytes, v);                                    \
+			keep_call5(mmu_store_slow, c, i, va, bytes, v);                            \
 	}
 MMU_DEFINE_ACCESS(8, 1)
 MMU_DEFINE_ACCESS(16, 2)

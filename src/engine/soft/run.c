@@ -333,7 +333,6 @@ static int run_alone(struct cpu *c)
 	else
 		run_block(c, b);
 	c->block = NULL;
-	c->is_alone = false;
 	mmio_forget(c);
 	return result;
 }
@@ -345,7 +344,6 @@ static int run_guest(struct cpu *c)
 	int result = GO;
 
 	c->block = NULL;
-	c->is_alone = false;
 	if (why == UNWIND_EXIT)
 		return 0;
 	/* An instruction in progress is finished before anything else happens to the guest. */
