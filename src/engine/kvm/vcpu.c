@@ -161,10 +161,14 @@ int kvm_vcpu_run(struct engine_vcpu *base)
 {
 	struct kvm_vcpu *v = vcpu_of(base);
 
+	atomic_store(&v->runner, (pid_t)syscall(SYS_gettid));
 	if (atomic_exchange(&v->is_nmi_pending, false))
 		kvm_ioctl(v->fd, KVM_NMI, NULL);
-	atomic_store(&v->runner, (pid_t)syscall(SYS_gettid));
-	int ret = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+	int ret;
+	do {
+		/* EAGAIN: the vCPU waited for INIT or SIPI, and one came. */
+		ret = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+	} while (ret == -EAGAIN);
 	atomic_store(&v->runner, 0);
 	return ret;
 }
@@ -190,10 +194,14 @@ int kvm_vcpu_interrupt(struct engine_vcpu *v, unsigned vector)
 	return kvm_ioctl(vcpu_of(v)->fd, KVM_INTERRUPT, &irq);
 }
 
-/* KVM_NMI from another thread would wait until the vCPU leaves the guest: it is made to. */
+/*
+ * KVM_NMI from another thread would wait until the vCPU leaves the guest, so a running one is made
+ * to leave and takes the NMI along when it enters again.
+ */
 int kvm_vcpu_nmi(struct engine_vcpu *v)
 {
 	atomic_store(&vcpu_of(v)->is_nmi_pending, true);
-	kvm_vcpu_kick(v);
+	if (atomic_load(&vcpu_of(v)->runner))
+		kvm_vcpu_kick(v);
 	return 0;
 }
