@@ -796,6 +796,9 @@ GUEST_CODE(writing_guest, 64,
 	   "out %al, $0xf0\n"
 	   "jmp 1b\n");
 
+/* Processors write accessed bits into page tables, and some log every walk as a write. */
+#define TABLE_PAGES ((BIT64(6) - 1) << (PHYS_TABLES >> 12))
+
 static void log_names_the_pages_written(void **state)
 {
 	uint64_t bitmap[RAM_SIZE / 4096 / 64];
@@ -809,6 +812,7 @@ static void log_names_the_pages_written(void **state)
 	for (unsigned n = 0; n < 2; n++) {
 		tiny_expect_out(&t, STOP_PORT);
 		assert_int_equal(engine_vm_get_dirty(t.vm, 0, bitmap), 0);
+		bitmap[0] &= ~TABLE_PAGES;
 		assert_int_equal(bitmap[0] & ~(BIT64(PHYS_TABLES >> 12) - 1), 0);
 		assert_int_equal(bitmap[0] & (BIT64(0x10) | BIT64(0x13)),
 				 BIT64(0x10) | BIT64(0x13));
