@@ -252,11 +252,14 @@ static void run_blocks(struct cpu *c)
 		run_block(c, block_find(c));
 }
 
-/* With something waiting for the interrupt flag, which any block may set. */
+/*
+ * With something waiting for the interrupt flag, which any block may set. The shadow of STI lasts one
+ * instruction, so that STI; NOP; CLI lets the interrupt in.
+ */
 static void run_blocks_waiting(struct cpu *c)
 {
 	do
-		run_block(c, block_find(c));
+		run_block(c, c->in_shadow ? block_alone(c) : block_find(c));
 	while (!atomic_load_explicit(&c->requests, memory_order_relaxed) && !c->is_halted &&
 	       !can_interrupt(c) && !(c->nmi_pending && !c->nmi_masked));
 }

@@ -61,7 +61,10 @@ typedef bool (*msr_read_fn)(struct cpu *c, const struct msr *m, uint32_t index, 
 typedef bool (*msr_write_fn)(struct cpu *c, const struct msr *m, uint32_t index, uint64_t value,
 			     bool is_host);
 
-/* One register or a run of them. NULL functions: the access is #GP(0). */
+/*
+ * One register or a run of them. NULL functions: the access is #GP(0). A read gives a value even
+ * where it returns false because CPUID lacks the feature: the monitor reads that for a saved state.
+ */
 struct msr {
 	uint32_t first, last;
 	msr_read_fn read;
@@ -206,13 +209,14 @@ static bool write_lapic(struct cpu *c, const struct msr *m, uint32_t index, uint
 
 static bool read_deadline(struct cpu *c, const struct msr *m, uint32_t index, uint64_t *value)
 {
-	return cpu_has(c, FEAT_TSC_DEADLINE) && lapic_msr_read(c->lapic, index, value);
+	return lapic_msr_read(c->lapic, index, value) && cpu_has(c, FEAT_TSC_DEADLINE);
 }
 
 static bool write_deadline(struct cpu *c, const struct msr *m, uint32_t index, uint64_t value,
 			   bool is_host)
 {
-	return cpu_has(c, FEAT_TSC_DEADLINE) && lapic_msr_write(c->lapic, index, value);
+	return (is_host || cpu_has(c, FEAT_TSC_DEADLINE)) &&
+	       lapic_msr_write(c->lapic, index, value);
 }
 
 static bool read_apic_base(struct cpu *c, const struct msr *m, uint32_t index, uint64_t *value)
@@ -478,7 +482,8 @@ bool msr_read(struct cpu *c, uint32_t index, uint64_t *value, bool is_host)
 {
 	const struct msr *m = find(index);
 
-	return m && m->read && m->read(c, m, index, value);
+	*value = 0;
+	return m && m->read && (m->read(c, m, index, value) || is_host);
 }
 
 bool msr_write(struct cpu *c, uint32_t index, uint64_t value, bool is_host)
