@@ -27,7 +27,13 @@
 #define SIT_B1	      BIT(30)
 
 /* Which rule gives the operand size (form.size_rule). */
-enum size_rule { SIZE_V, SIZE_Y, SIZE_Z, SIZE_B };
+enum size_rule {
+	SIZE_V,
+	SIZE_Y,
+	SIZE_Z,
+	SIZE_B,
+	SIZE_DEFAULT, /* no operand asks: as V, but a mandatory 66 is no operand size */
+};
 
 /* Immediate bytes at the end of the instruction. */
 enum imm_rule {

@@ -88,7 +88,7 @@ static enum size_rule row_size_rule(const struct insn_row *row)
 		return SIZE_Y;
 	if (has_z)
 		return SIZE_Z;
-	return has_8 ? SIZE_B : SIZE_V;
+	return has_8 ? SIZE_B : SIZE_DEFAULT;
 }
 
 static enum imm_rule row_imm_rule(const struct insn_row *row)

@@ -253,8 +253,9 @@ static unsigned operand_size_log2(const struct parsed *p)
 		return 0;
 	if (form->size_rule == SIZE_Y)
 		return p->w && p->size == CODE_64 ? 3 : 2;
-	/* As a mandatory prefix 66 says nothing about the size. */
-	bool has_66 = p->has_66 && insn_rows[form->row].prefix != P_66;
+	/* A mandatory 66 says nothing about the size, but MOVBE has both forms. */
+	bool has_66 =
+		p->has_66 && (form->size_rule == SIZE_V || insn_rows[form->row].prefix != P_66);
 
 	if (p->size == CODE_16)
 		size = has_66 ? 2 : 1;
