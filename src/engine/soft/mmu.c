@@ -474,7 +474,7 @@ static void *rmw(struct cpu *c, const struct request *q, gva_t va, unsigned size
 	uint8_t *host;
 
 	if (bytes_on_page(va, size) != size) {
-		translate(c, q, linear(c, va + size - 1), ACCESS_WRITE);
+		translate(c, q, linear(c, va + bytes_on_page(va, size)), ACCESS_WRITE);
 		return NULL;
 	}
 	if (!p.host)

@@ -88,8 +88,8 @@ FOR_V(XCHG_A_FORM)
 FOR_BV(XADD_FORMS)
 
 /*
- * CMPXCHG. On a mismatch the destination is written with its own value, which clears the upper half
- * of a 32-bit register, and the accumulator receives it; on a match the accumulator is untouched.
+ * CMPXCHG. On a mismatch the accumulator receives the destination, on a match the destination is
+ * written; the other register keeps its upper half. Memory is written in both cases.
  */
 #define HOST_CMPXCHG(bits, s, name, pre)                                                          \
 	static inline uint64_t name##bits(uint##bits##_t *p, uint##bits##_t *a, uint##bits##_t v) \
@@ -113,8 +113,9 @@ FOR_BV(XADD_FORMS)
 		    : [dst] "+r"(dst), "+a"(a), [f] "=r"(f)                           \
 		    : [v] "r"(get##bits(c, i->reg))                                   \
 		    : "cc");                                                          \
-		set##bits(c, i->rm, dst);                                             \
-		if (!(f & FLAG_ZF))                                                   \
+		if (f & FLAG_ZF)                                                      \
+			set##bits(c, i->rm, dst);                                     \
+		else                                                                  \
 			set##bits(c, GPR(RAX), a);                                    \
 		set_flags(c, f, FLAGS_STATUS);                                        \
 		NEXT(c, i);                                                           \

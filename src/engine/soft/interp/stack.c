@@ -155,9 +155,9 @@ static uint64_t enter(struct cpu *c, const struct insn *i, unsigned size)
 	if (level)
 		values[nr++] = frame;
 	sp = c->gpr[RSP] - nr * size - (uint16_t)i->imm;
+	push_many(c, i, size, values, nr);
 	/* The new top of the stack must be writable, though nothing is stored there. */
 	mmu_check_write(c, i, stack_at(c, i, sp, size, true), size);
-	push_many(c, i, size, values, nr);
 	stack_set(c, sp);
 	return frame;
 }

@@ -321,8 +321,9 @@ FOR_BV(SCAS_FORM)
 #define CMPS_FORM(bits, s)                                                                        \
 	static inline uint64_t cmps_one##bits(struct cpu *c, const struct insn *i)                \
 	{                                                                                         \
-		uint##bits##_t a = mmu_load##bits(c, i, source(c, i, bits / 8));                  \
+		/* The destination is read first. */                                              \
 		uint##bits##_t b = mmu_load##bits(c, i, destination(c, i, bits / 8, false));      \
+		uint##bits##_t a = mmu_load##bits(c, i, source(c, i, bits / 8));                  \
                                                                                                   \
 		index_add(c, i, RSI, step(c, bits / 8));                                          \
 		index_add(c, i, RDI, step(c, bits / 8));                                          \
@@ -334,9 +335,9 @@ FOR_BV(SCAS_FORM)
 		void *src, *dst;                                                                  \
 		uint64_t left, f;                                                                 \
                                                                                                   \
-		n = run_source(c, i, n * (bits / 8), &src) / (bits / 8);                          \
+		n = run_destination(c, i, n * (bits / 8), false, &dst) / (bits / 8);              \
 		if (n)                                                                            \
-			n = run_destination(c, i, n * (bits / 8), false, &dst) / (bits / 8);      \
+			n = run_source(c, i, n * (bits / 8), &src) / (bits / 8);                  \
 		if (!n)                                                                           \
 			return 0;                                                                 \
 		left = n;                                                                         \
