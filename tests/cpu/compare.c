@@ -21,6 +21,8 @@
 #define COUNT_DEFAULT 400 /* trials per row: half a minute in all */
 #define ROWS_MAX      4096
 
+#define MXCSR_FLAGS 0x3fu
+
 struct options {
 	uint64_t seed;
 	unsigned count;
@@ -75,15 +77,28 @@ static void compare_bytes(struct line *l, const char *name, unsigned number, con
 	line_add(l, ")");
 }
 
-static void compare_fpu(struct line *l, const struct xsave_area *host,
-			const struct xsave_area *guest)
+/* Which bits of MXCSR the architecture leaves no choice about. */
+static uint32_t mxcsr_mask(const struct outcome *host, bool has_run)
 {
+	/* A store that faults may have left its flags behind. */
+	return has_run || host->vector == VEC_XM ? UINT32_MAX : ~MXCSR_FLAGS;
+}
+
+static void compare_fpu(struct line *l, const struct insn_row *row, const struct outcome *on_host,
+			const struct outcome *on_guest, bool has_run)
+{
+	const struct xsave_area *host = &on_host->state.fpu, *guest = &on_guest->state.fpu;
+	uint32_t mask = mxcsr_mask(on_host, has_run);
+
+	compare_u64(l, "mxcsr", host->mxcsr & mask, guest->mxcsr & mask);
 	compare_u64(l, "fcw", host->fcw, guest->fcw);
-	compare_u64(l, "fsw", host->fsw, guest->fsw);
-	compare_u64(l, "ftw", host->ftw, guest->ftw);
-	compare_u64(l, "mxcsr", host->mxcsr, guest->mxcsr);
-	for (unsigned n = 0; n < 8; n++)
-		compare_bytes(l, "st", n, host->st[n], guest->st[n], 10);
+	/* An MMX instruction that faults may be half way between x87 and MMX state. */
+	if (has_run || !(row->attr & A_MMX)) {
+		compare_u64(l, "fsw", host->fsw, guest->fsw);
+		compare_u64(l, "ftw", host->ftw, guest->ftw);
+		for (unsigned n = 0; n < 8; n++)
+			compare_bytes(l, "st", n, host->st[n], guest->st[n], 10);
+	}
 	for (unsigned n = 0; n < 16; n++)
 		compare_bytes(l, "xmm", n, host->xmm[n], guest->xmm[n], 16);
 	for (unsigned n = 0; n < 16; n++)
@@ -119,15 +134,35 @@ static bool has_loose_fault_address(const struct insn_row *row)
 	return false;
 }
 
+/* Error code and address of a page fault. */
+static void compare_page_fault(struct line *l, const struct insn_row *row,
+			       const struct outcome *host, const struct outcome *guest)
+{
+	uint64_t cr2_mask = has_loose_fault_address(row) ? ~(uint64_t)(PAGE - 1) : UINT64_MAX;
+	/* Linux tells nobody whether a page of its own half exists. */
+	uint32_t error_mask = host->cr2 >> 63 ? ~PF_PRESENT : UINT32_MAX;
+
+	compare_u64(l, "error", host->error & error_mask, guest->error & error_mask);
+	compare_u64(l, "cr2", host->cr2 & cr2_mask, guest->cr2 & cr2_mask);
+}
+
+/* Instructions that may have stored a part before they fault. */
+static bool stores_before_fault(const struct insn_row *row)
+{
+	return !strcmp(row->name, "enter") || !strcmp(row->name, "call") ||
+	       !strcmp(row->name, "fbstp");
+}
+
 /* All differences between the two sides, as text; empty when there are none. */
-static void compare_outcomes(struct line *l, const struct insn_row *row, const struct outcome *host,
-			     const struct outcome *guest)
+static void compare_outcomes(struct line *l, const struct insn_row *row, const struct trial *t,
+			     const struct outcome *host, const struct outcome *guest)
 {
 	static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
 					      "rsi", "rdi", "r8",  "r9",  "r10", "r11",
 					      "r12", "r13", "r14", "r15"};
-	/* A fault leaves the flags alone, so all of them are defined then. */
-	uint64_t undefined = host->vector == VEC_BP ? row->flags_undef : 0;
+	/* An instruction that faults leaves the flags alone, so all of them are defined then. */
+	bool has_run = host->state.rip != t->in.rip;
+	uint64_t undefined = has_run ? row->flags_undef : 0;
 	uint64_t mask = (FLAGS_STATUS & ~undefined) | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL |
 			FLAG_NT | FLAG_RF | FLAG_AC | FLAG_ID;
 
@@ -139,20 +174,18 @@ static void compare_outcomes(struct line *l, const struct insn_row *row, const s
 		return;
 	}
 	compare_u64(l, "vector", host->vector, guest->vector);
-	if (host->vector == guest->vector) {
+	if (host->vector == VEC_PF && guest->vector == VEC_PF)
+		compare_page_fault(l, row, host, guest);
+	else if (host->vector == guest->vector)
 		compare_u64(l, "error", host->error, guest->error);
-		unsigned loose = has_loose_fault_address(row) ? 12 : 0;
-
-		if (host->vector == VEC_PF)
-			compare_u64(l, "cr2", host->cr2 >> loose, guest->cr2 >> loose);
-	}
 	for (unsigned n = 0; n < 16; n++)
 		compare_u64(l, names[n], host->state.gpr[n], guest->state.gpr[n]);
 	compare_u64(l, "rip", host->state.rip, guest->state.rip);
 	compare_u64(l, "rflags", host->state.rflags & mask, guest->state.rflags & mask);
 	compare_u64(l, "gs_base", host->state.gs_base, guest->state.gs_base);
-	compare_fpu(l, &host->state.fpu, &guest->state.fpu);
-	compare_data(l, host, guest);
+	compare_fpu(l, row, host, guest, has_run);
+	if (has_run || !stores_before_fault(row))
+		compare_data(l, host, guest);
 }
 
 static void print_trial(const struct insn_row *row, unsigned number, const struct trial *t,
@@ -212,7 +245,7 @@ static void run_row(const struct options *o, const struct generator *g, struct g
 		}
 		native_run(&t, &on_host);
 		guest_run(guest, &t, &on_guest);
-		compare_outcomes(&l, row, &on_host, &on_guest);
+		compare_outcomes(&l, row, &t, &on_host, &on_guest);
 		totals->trials++;
 		totals->vectors[on_host.vector & 31]++;
 		completed += on_host.vector == VEC_BP && !on_host.failure[0];

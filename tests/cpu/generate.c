@@ -104,16 +104,11 @@ static void random_data(struct rng *r, uint8_t data[DATA_RW_SIZE])
 	}
 }
 
-bool generate(const struct generator *g, struct rng *r, const struct insn_row *row, struct trial *t)
+static void random_state(struct rng *r, struct trial *t)
 {
-	static const uint32_t some_flags = FLAGS_STATUS;
-	struct parsed p;
-
-	if (!encode(g, r, row, t, &p))
-		return false;
 	for (unsigned n = 0; n < 16; n++)
 		t->in.gpr[n] = random_integer(r);
-	t->in.rflags = FLAG_FIXED | FLAG_IF | (rng_next(r) & some_flags);
+	t->in.rflags = FLAG_FIXED | FLAG_IF | (rng_next(r) & FLAGS_STATUS);
 	if (rng_one_in(r, 8))
 		t->in.rflags |= FLAG_DF;
 	if (rng_one_in(r, 24))
@@ -121,6 +116,16 @@ bool generate(const struct generator *g, struct rng *r, const struct insn_row *r
 	t->in.gs_base = rng_below(r, 2) ? rng_below(r, 0x10000000) : rng_next(r) >> 18;
 	random_fpu(r, &t->in.fpu);
 	random_data(r, t->data);
-	place_operands(g, r, row, t, &p);
+}
+
+bool generate(const struct generator *g, struct rng *r, const struct insn_row *row, struct trial *t)
+{
+	struct parsed p;
+
+	do {
+		if (!encode(g, r, row, t, &p))
+			return false;
+		random_state(r, t);
+	} while (!place_operands(g, r, row, t, &p));
 	return true;
 }

@@ -27,8 +27,11 @@ static inline bool is_named(const struct insn_row *row, const char *const names[
 bool encode(const struct generator *g, struct rng *r, const struct insn_row *row, struct trial *t,
 	    struct parsed *p);
 
-/* What the operands of the encoded instruction need: registers, memory, position of the code. */
-void place_operands(const struct generator *g, struct rng *r, const struct insn_row *row,
+/*
+ * What the operands of the encoded instruction need: registers, memory, position of the code.
+ * Returns false when the encoding cannot be kept away from the memory of this process.
+ */
+bool place_operands(const struct generator *g, struct rng *r, const struct insn_row *row,
 		    struct trial *t, struct parsed *p);
 
 #endif

@@ -237,14 +237,22 @@ static void place_strings(const struct generator *g, struct rng *r, struct trial
 			  const struct parsed *p)
 {
 	uint64_t count = rng_below(r, 20);
-	uint64_t from = data_target(r, 64) - segment_base(g, t, p);
+	uint64_t target = data_target(r, 64), from = target - segment_base(g, t, p);
 
 	if (rng_one_in(r, 4))
 		count = rng_below(r, 1200);
 	set_address(r, t, p, RSI, from);
-	set_address(r, t, p, RDI, rng_one_in(r, 4) ? from + rng_below(r, 16) : data_target(r, 64));
-	if (p->rep)
-		set_address(r, t, p, RCX, count);
+	set_address(r, t, p, RDI,
+		    rng_one_in(r, 4) ? target + rng_below(r, 16) : data_target(r, 64));
+	/* Noise in the upper half is not for REP: CPUs differ in what a count of zero leaves of it.
+	 */
+	if (p->rep) {
+		t->in.gpr[RCX] = count;
+		if (p->addr_log2 == 2) {
+			t->in.gpr[RSI] = (uint32_t)t->in.gpr[RSI];
+			t->in.gpr[RDI] = (uint32_t)t->in.gpr[RDI];
+		}
+	}
 	/* SCAS and CMPS with equal bytes ahead. */
 	if (rng_below(r, 2)) {
 		uint64_t fill = random_integer(r) * 0x0101010101010101;
@@ -258,8 +266,6 @@ static void place_strings(const struct generator *g, struct rng *r, struct trial
 
 static void place_bit_offset(struct rng *r, struct trial *t, const struct parsed *p)
 {
-	if (rng_one_in(r, 16) || p->reg == p->base || p->reg == p->index)
-		return;
 	t->in.gpr[p->reg] = (t->in.gpr[p->reg] & ~(BIT64(8u << p->op_log2) - 1)) |
 			    ((uint64_t)((int64_t)rng_below(r, 4096) - 2048) &
 			     (p->op_log2 == 3 ? UINT64_MAX : BIT64(8u << p->op_log2) - 1));
@@ -342,12 +348,12 @@ static void place_relative(struct rng *r, struct trial *t, struct parsed *p)
 	int64_t disp;
 
 	do {
-		if (size == 1)
-			disp = (int8_t)rng_next(r);
-		else if (rng_one_in(r, 8))
-			disp = (int32_t)rng_next(r);
-		else
-			disp = (int64_t)(CODE_BASE + rng_below(r, CODE_PAGES * PAGE) - next);
+		uint64_t target = CODE_BASE + rng_below(r, CODE_PAGES * PAGE);
+
+		if (rng_one_in(r, 8))
+			target = rng_below(r, 2) ? DATA_RW + rng_below(r, 6 * PAGE)
+						 : -(uint64_t)rng_below(r, 0x40000000);
+		disp = size == 1 ? (int8_t)rng_next(r) : (int64_t)(target - next);
 	} while (disp < 0 && disp >= -(int64_t)t->code_len);
 	memcpy(t->code + t->code_len - size, &disp, size);
 }
@@ -385,23 +391,44 @@ static void place_stack_contents(struct rng *r, const struct insn_row *row, stru
 	put_data(t, t->in.gpr[RSP], &value, 8);
 }
 
-void place_operands(const struct generator *g, struct rng *r, const struct insn_row *row,
+/* Data pages and what is around them, or no address at all. */
+static bool is_harmless(uint64_t address)
+{
+	bool is_canonical = (uint64_t)((int64_t)address << 16 >> 16) == address;
+
+	return !is_canonical || (address >= DATA_BASE - 64 * KIB && address < DATA_BASE + 64 * KIB);
+}
+
+/* A bit offset in a register that also makes the address would be anywhere. */
+static bool has_wild_bit_offset(const struct insn_row *row, const struct parsed *p)
+{
+	return IS_NAMED(row, "bt", "bts", "btr", "btc") && p->is_mem && has_place(row, AT_REG) &&
+	       (p->reg == p->base || p->reg == p->index);
+}
+
+bool place_operands(const struct generator *g, struct rng *r, const struct insn_row *row,
 		    struct trial *t, struct parsed *p)
 {
 	uint64_t address = 0, target;
 	unsigned size = memory_size(row, p);
 
+	if (has_wild_bit_offset(row, p))
+		return false;
 	place_stack(r, t);
 	place_code(r, t);
 	if (has_place(row, AT_SRC) || has_place(row, AT_DST))
 		place_strings(g, r, t, p);
-	if (has_place(row, AT_SRC_DI))
-		set_address(r, t, p, RDI, data_target(r, 16) - segment_base(g, t, p));
+	if (has_place(row, AT_SRC_DI)) {
+		/* Whether bytes that are masked off can fault is the CPU's own business. */
+		set_address(r, t, p, RDI, DATA_RW + rng_below(r, PAGE) - segment_base(g, t, p));
+	}
 	if (IS_NAMED(row, "xlat", "xlatb"))
 		set_address(r, t, p, RBX,
 			    data_target(r, 1) - segment_base(g, t, p) - (uint8_t)t->in.gpr[RAX]);
+	/* Frames of ENTER, far enough from the stack for no overlap. */
 	if (IS_NAMED(row, "enter", "leave"))
-		t->in.gpr[RBP] = data_target(r, 8);
+		t->in.gpr[RBP] = rng_one_in(r, 8) ? DATA_RW + rng_below(r, 256)
+						  : DATA_RW + PAGE / 4 + rng_below(r, PAGE / 8);
 	if (IS_NAMED(row, "enter") && rng_below(r, 8))
 		t->code[t->code_len - 2] = 0;
 	if (IS_NAMED(row, "div", "idiv"))
@@ -430,8 +457,12 @@ void place_operands(const struct generator *g, struct rng *r, const struct insn_
 			t->in.gpr[RDX] = 0;
 		}
 		address = place_memory(g, r, t, p, data_target(r, size));
+		if (!is_harmless(address))
+			return false;
 		if (p->addr_log2 == 3 && p->base < 16 && rng_one_in(r, 40))
 			t->in.gpr[p->base] ^= BIT64(47 + rng_below(r, 16)); /* not canonical */
+		if (!is_harmless(operand_address(g, t, p)))
+			return false;
 		if (IS_NAMED(row, "fxrstor", "fxrstor64", "xrstor", "xrstor64"))
 			place_image(r, t, address, row->name[0] == 'x');
 	}
@@ -443,6 +474,9 @@ void place_operands(const struct generator *g, struct rng *r, const struct insn_
 		place_cmpxchg_wide(r, t, p, address, size);
 	if (IS_NAMED(row, "jmp", "call") && has_place(row, AT_RM)) {
 		target = code_target(r);
+		/* A CALL to no canonical address may have stored its return address or not. */
+		if (target >> 47)
+			target = DATA_RW;
 		if (p->is_mem)
 			put_data(t, address, &target, 8);
 		else
@@ -453,5 +487,10 @@ void place_operands(const struct generator *g, struct rng *r, const struct insn_
 
 		memcpy(t->code + t->code_len - imm_size(p), &offset, imm_size(p));
 	}
+	/* What has to be aligned in instructions that touch single elements, too. */
+	if (has_place(row, AT_SRC_DI) || strstr(row->name, "maskmov") ||
+	    IS_NAMED(row, "vcvtph2ps") || p->form->flags & FORM_VSIB)
+		t->in.rflags &= ~(uint64_t)FLAG_AC;
 	place_stack_contents(r, row, t);
+	return true;
 }
