@@ -56,6 +56,12 @@ struct operand {
 	uint8_t bounce[VECTOR_BYTES_MAX] __attribute__((aligned(32)));
 };
 
+/* While #AC may be due: VCVTPH2PS and VCVTPS2PH are exempt from it even with 8 bytes. */
+static inline bool is_bytewise(const struct cpu *c, const struct thunk *t)
+{
+	return c->tlb == c->tlb_slow && t->is_exempt_from_ac;
+}
+
 static inline void operand_prepare(struct cpu *c, const struct insn *i, const struct thunk *t,
 				   struct operand *o)
 {
@@ -65,15 +71,27 @@ static inline void operand_prepare(struct cpu *c, const struct insn *i, const st
 	o->va = ea(c, i, t->mem_size, t->is_store);
 	if (unlikely(o->va & t->mem_align))
 		cpu_fault_code(c, i, VEC_GP, 0);
-	if (!t->is_store)
+	if (t->is_store)
+		return;
+	if (unlikely(is_bytewise(c, t)))
+		for (unsigned n = 0; n < t->mem_size; n++)
+			o->bounce[n] = mmu_load8(c, i, o->va + n);
+	else
 		o->at = simd_source(c, i, o->va, t->mem_size, o->bounce);
 }
 
 static inline void operand_finish(struct cpu *c, const struct insn *i, const struct thunk *t,
 				  const struct operand *o)
 {
-	if (t->is_store)
+	if (!t->is_store)
+		return;
+	if (unlikely(is_bytewise(c, t))) {
+		simd_check_write(c, i, o->va, t->mem_size);
+		for (unsigned n = 0; n < t->mem_size; n++)
+			mmu_store8(c, i, o->va + n, o->bounce[n]);
+	} else {
 		simd_store(c, i, o->va, o->bounce, t->mem_size);
+	}
 }
 
 static const struct thunk *thunk_or_ud(struct cpu *c, const struct insn *i)

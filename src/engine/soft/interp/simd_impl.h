@@ -102,6 +102,16 @@ simd_store(struct cpu *c, const struct insn *i, gva_t va, const void *src, unsig
 		mmu_store_bytes(c, i, va, src, size);
 }
 
+/* Faults as storing size bytes would, without #AC. */
+static inline void simd_check_write(struct cpu *c, const struct insn *i, gva_t va, unsigned size)
+{
+	gva_t last = va + size - 1;
+
+	mmu_check_write(c, i, va, 1);
+	if ((va ^ last) & PAGE_MASK_64)
+		mmu_check_write(c, i, last & PAGE_MASK_64, 1);
+}
+
 /* ---- registers ---- */
 
 /* By the offset in struct insn, which is the number times 8. */

@@ -61,13 +61,6 @@ static void store_element(struct cpu *c, const struct insn *i, gva_t va, const u
 		mmu_store8(c, i, va + n, from[n]);
 }
 
-/* Faults as storing the element would. */
-static void check_element(struct cpu *c, const struct insn *i, gva_t va, unsigned size)
-{
-	mmu_check_write(c, i, va, 1);
-	mmu_check_write(c, i, va + size - 1, 1);
-}
-
 static void vector_put(struct vector *v, unsigned n, unsigned size, uint64_t value)
 {
 	memcpy(v->bytes + n * size, &value, size);
@@ -102,7 +95,7 @@ static inline void maskmov_store(struct cpu *c, const struct insn *i, unsigned s
 
 	for (unsigned n = 0; n < len / size; n++)
 		if (sign_is_set(&mask, n, size))
-			check_element(c, i, va + n * size, size);
+			simd_check_write(c, i, va + n * size, size);
 	for (unsigned n = 0; n < len / size; n++)
 		if (sign_is_set(&mask, n, size))
 			store_element(c, i, va + n * size, from.bytes + n * size, size);
@@ -147,22 +140,14 @@ static gva_t implicit_address(struct cpu *c, const struct insn *i, unsigned size
 	return seg_linear(c, i, EA_SEG(i->ea), offset, size, true);
 }
 
-static bool any_selected(const uint8_t *mask)
-{
-	uint64_t signs;
-
-	memcpy(&signs, mask, sizeof(signs));
-	return signs & 0x8080808080808080;
-}
-
 static void store_masked_bytes(struct cpu *c, const struct insn *i, const uint8_t *from,
 			       const uint8_t *mask, unsigned size)
 {
 	gva_t va = implicit_address(c, i, size);
 
-	for (unsigned half = 0; half < size; half += 8)
-		if (size == 8 || any_selected(mask + half))
-			mmu_check_write(c, i, va + half, 8);
+	/* The upper half first, as CPUs do: seen in CR2. */
+	for (unsigned left = size; left; left -= 8)
+		mmu_check_write(c, i, va + left - 8, 8);
 	for (unsigned n = 0; n < size; n++)
 		if (mask[n] & 0x80)
 			mmu_store8(c, i, va + n, from[n]);
@@ -236,6 +221,7 @@ static inline void gather(struct cpu *c, const struct insn *i, unsigned index_si
 	for (unsigned n = 0; n < len / size; n++)
 		vector_put(&mask, n, size, sign_is_set(&mask, n, size) ? UINT64_MAX : 0);
 	memset(mask.bytes + len, 0, sizeof(mask.bytes) - len);
+	memset(result.bytes + len, 0, sizeof(result.bytes) - len);
 	vector_set(c, mask_reg * 8, &mask);
 	for (unsigned n = 0; n < nr; n++) {
 		if (!sign_is_set(&mask, n, size))

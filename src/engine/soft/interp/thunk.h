@@ -34,6 +34,7 @@ struct thunk {
 	uint8_t mem_size;  /* bytes, 0 without a memory operand */
 	uint8_t mem_align; /* the alignment it needs, minus 1 */
 	bool is_store;
+	bool is_exempt_from_ac;
 	uint8_t touches;  /* XCR0_* components it leaves in use */
 	uint16_t attr;	  /* of the row */
 	uint16_t flags;	  /* status flags it writes */

@@ -403,7 +403,11 @@ static void describe(const struct thunk_form *form, struct thunk *t)
 {
 	const struct insn_row *row = form->row;
 
-	*t = (struct thunk){.attr = row->attr, .flags = row->flags_written};
+	*t = (struct thunk){
+		.attr = row->attr,
+		.flags = row->flags_written,
+		.is_exempt_from_ac = row->feature == FEAT_F16C,
+	};
 	if (form->is_mem) {
 		/* In 64-bit code, because sizes depend on the mode for state images only. */
 		t->mem_size = row_mem_bytes(row, form->w ? 3 : 2, CODE_64, form->l);
