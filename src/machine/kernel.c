@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "machine/vm_impl.h"
+#include "x86/regs.h"
 
 #define RNG_SEED_BYTES 32 /* what the kernel's entropy pool needs to count as full */
 
@@ -35,6 +36,18 @@ void kernel_close(struct kernel *k)
 	image_close(&k->initrd);
 	image_close(&k->image);
 	free(k);
+}
+
+/*
+ * Memory types as firmware leaves them: caching on, write-back by default (SDM vol. 3, 12.11.2.1).
+ * A kernel that finds the MTRRs off does without the PAT. An engine without MTRRs goes without.
+ */
+static void enable_mtrrs(struct engine_vcpu *v)
+{
+	const struct kvm_msr_entry def_type = {.index = MSR_IA32_MTRR_DEF_TYPE,
+					       .data = 1 << 11 | 6};
+
+	engine_vcpu_set_msrs(v, &def_type, 1);
 }
 
 /* Takes the registers of a freshly reset vCPU to the kernel's entry. */
@@ -80,6 +93,8 @@ int kernel_boot(struct kernel *k, struct vm *vm, struct error *err)
 	if (getrandom(seed, sizeof(seed), 0) == sizeof(seed))
 		cfg.rng_seed_len = sizeof(seed);
 	int rc = boot_load(vm->mem, &cfg, &entry, err);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		enable_mtrrs(vm->vcpus[i].engine);
 	if (!rc)
 		rc = enter(vm->vcpus[0].engine, &entry, err);
 	explicit_bzero(seed, sizeof(seed));
