@@ -21,6 +21,7 @@ static const struct {
 	[CPUID_7_EBX] = {7, 0, REG_EBX},
 	[CPUID_7_ECX] = {7, 0, REG_ECX},
 	[CPUID_7_EDX] = {7, 0, REG_EDX},
+	[CPUID_7_2_EDX] = {7, 2, REG_EDX},
 	[CPUID_D_1_EAX] = {0xd, 1, REG_EAX},
 	[CPUID_8000_0001_EDX] = {0x80000001, 0, REG_EDX},
 	[CPUID_8000_0001_ECX] = {0x80000001, 0, REG_ECX},
@@ -245,13 +246,11 @@ void cpuid_settle(struct cpuid_table *table)
 	}
 	for (unsigned i = 0; i < NR_CPUID_WORDS; i++)
 		cpuid_set_feature_word(table, i, words[i]);
-	if (!(words[CPUID_7_EBX] & BIT(5)))
-		remove_subleaves(table, 7, 1); /* subleaf 1 is made of AVX2's extensions */
 	struct kvm_cpuid_entry2 *e = cpuid_find(table, 7, 1);
+	if (e && !(words[CPUID_7_EBX] & BIT(5)))
+		e->eax &= ~(BIT(4) | BIT(23)); /* AVX_VNNI, AVX_IFMA */
 	if (e && !(words[CPUID_7_EBX] & BIT(16)))
 		e->eax &= ~BIT(5); /* AVX512_BF16 */
-	if (!e && (e = cpuid_find(table, 7, 0)))
-		e->eax = 0;
 	settle_xsave(table);
 }
 

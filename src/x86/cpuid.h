@@ -20,19 +20,21 @@ struct cpuid_table {
 	struct kvm_cpuid_entry2 entries[CPUID_ENTRIES_MAX];
 };
 
-/* A CPUID feature bit as one number: an index into feature words (see cpuid.c) times 32 plus bit. */
+/* A CPUID feature bit as one number: an index into feature words (see cpuid.c) times 32 plus bit.
+ */
 enum cpuid_word {
 	CPUID_1_EDX,
 	CPUID_1_ECX,
 	CPUID_7_EBX,
 	CPUID_7_ECX,
 	CPUID_7_EDX,
+	CPUID_7_2_EDX,
 	CPUID_D_1_EAX,
 	CPUID_8000_0001_EDX,
 	CPUID_8000_0001_ECX,
 	NR_CPUID_WORDS,
 };
-#define FEATURE(word, bit) ((word) * 32 + (bit))
+#define FEATURE(word, bit) ((word)*32 + (bit))
 enum cpuid_feature {
 	FEAT_NONE = 0, /* FEATURE(CPUID_1_EDX, 0) is the FPU, which every model has */
 	FEAT_TSC = FEATURE(CPUID_1_EDX, 4),
@@ -86,6 +88,7 @@ enum cpuid_feature {
 	FEAT_FSRM = FEATURE(CPUID_7_EDX, 4),
 	FEAT_SPEC_CTRL = FEATURE(CPUID_7_EDX, 26), /* MSRs SPEC_CTRL and PRED_CMD */
 	FEAT_ARCH_CAPABILITIES = FEATURE(CPUID_7_EDX, 29),
+	FEAT_BHI_CTRL = FEATURE(CPUID_7_2_EDX, 4), /* SPEC_CTRL.BHI_DIS_S */
 	FEAT_XSAVEOPT = FEATURE(CPUID_D_1_EAX, 0),
 	FEAT_XSAVEC = FEATURE(CPUID_D_1_EAX, 1),
 	FEAT_XGETBV1 = FEATURE(CPUID_D_1_EAX, 2),
@@ -139,11 +142,13 @@ void cpuid_settle(struct cpuid_table *table);
  */
 void cpuid_set_topology(struct cpuid_table *table, const struct cpu_topology *topo, unsigned vcpu);
 
-/* The APIC id of a vCPU: thread, core and socket number in bit fields rounded up to powers of two. */
+/* The APIC id of a vCPU: thread, core and socket number in bit fields rounded up to powers of two.
+ */
 uint32_t topology_apic_id(const struct cpu_topology *topo, unsigned vcpu);
 
 /* The entry for a leaf and subleaf, or NULL. */
-struct kvm_cpuid_entry2 *cpuid_find(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf);
+struct kvm_cpuid_entry2 *cpuid_find(const struct cpuid_table *table, uint32_t leaf,
+				    uint32_t subleaf);
 
 /*
  * As the instruction answers: out-of-range leaves give the highest basic leaf (SDM, CPUID), or

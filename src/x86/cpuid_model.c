@@ -45,6 +45,7 @@ static const uint32_t base_words[NR_CPUID_WORDS] = {
 	[CPUID_7_EBX] = BASE_7_EBX,
 	[CPUID_7_ECX] = BASE_7_ECX,
 	[CPUID_7_EDX] = BASE_7_EDX,
+	[CPUID_7_2_EDX] = F(FEAT_BHI_CTRL) | BIT(5), /* and MCDT_NO */
 	[CPUID_D_1_EAX] = BASE_D_1_EAX,
 	[CPUID_8000_0001_EDX] = BASE_8000_0001_EDX,
 	[CPUID_8000_0001_ECX] = BASE_8000_0001_ECX,
@@ -112,13 +113,14 @@ static struct cpuid_result host_leaf(uint32_t leaf, uint32_t subleaf)
 static void host_words(uint32_t words[NR_CPUID_WORDS])
 {
 	struct cpuid_result l1 = host_leaf(1, 0), l7 = host_leaf(7, 0), ld = host_leaf(0xd, 1),
-			    e1 = host_leaf(0x80000001, 0);
+			    l72 = host_leaf(7, 2), e1 = host_leaf(0x80000001, 0);
 
 	words[CPUID_1_EDX] = l1.edx;
 	words[CPUID_1_ECX] = l1.ecx;
 	words[CPUID_7_EBX] = l7.ebx;
 	words[CPUID_7_ECX] = l7.ecx;
 	words[CPUID_7_EDX] = l7.edx;
+	words[CPUID_7_2_EDX] = l72.edx & 0x3f; /* PSFD to MCDT_NO */
 	words[CPUID_D_1_EAX] = ld.eax;
 	words[CPUID_8000_0001_EDX] = e1.edx;
 	words[CPUID_8000_0001_ECX] = e1.ecx;
@@ -215,12 +217,14 @@ static void add_basic(struct cpuid_table *t, enum level level, enum vendor vendo
 	}
 	add(t, 6, (struct cpuid_result){.eax = BIT(2)}); /* the APIC timer never stops */
 	add_sub(t, 7, 0,
-		(struct cpuid_result){.eax = level == LEVEL_HOST,
+		(struct cpuid_result){.eax = 2, /* subleaves */
 				      .ebx = words[CPUID_7_EBX],
 				      .ecx = words[CPUID_7_ECX],
 				      .edx = words[CPUID_7_EDX]});
-	if (level == LEVEL_HOST) /* AVX_VNNI, AVX512_BF16, FZRM, FSRS, FSRC, AVX_IFMA */
-		add_sub(t, 7, 1, (struct cpuid_result){.eax = host_leaf(7, 1).eax & 0x00801c30});
+	/* AVX_VNNI, AVX512_BF16, FZRM, FSRS, FSRC, AVX_IFMA */
+	uint32_t more = level == LEVEL_HOST ? host_leaf(7, 1).eax & 0x00801c30 : 0;
+	add_sub(t, 7, 1, (struct cpuid_result){.eax = more});
+	add_sub(t, 7, 2, (struct cpuid_result){.edx = words[CPUID_7_2_EDX]});
 	for (unsigned i = 0; i < 3; i++)
 		add_sub(t, 0xb, i, (struct cpuid_result){0});
 	add_xsave(t, level, words);

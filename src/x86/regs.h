@@ -121,27 +121,27 @@ enum x86_vector {
 #define PF_FETCH   BIT(4)
 
 /* Page-table entries of every level. */
-#define PTE_P	  BIT64(0)
-#define PTE_W	  BIT64(1)
-#define PTE_U	  BIT64(2)
-#define PTE_PWT	  BIT64(3)
-#define PTE_PCD	  BIT64(4)
-#define PTE_A	  BIT64(5)
-#define PTE_D	  BIT64(6)
-#define PTE_PS	  BIT64(7)
-#define PTE_G	  BIT64(8)
-#define PTE_NX	  BIT64(63)
-#define PTE_ADDR  0x000ffffffffff000ull
+#define PTE_P	 BIT64(0)
+#define PTE_W	 BIT64(1)
+#define PTE_U	 BIT64(2)
+#define PTE_PWT	 BIT64(3)
+#define PTE_PCD	 BIT64(4)
+#define PTE_A	 BIT64(5)
+#define PTE_D	 BIT64(6)
+#define PTE_PS	 BIT64(7)
+#define PTE_G	 BIT64(8)
+#define PTE_NX	 BIT64(63)
+#define PTE_ADDR 0x000ffffffffff000ull
 
 /* Segment descriptor attributes, as stored in struct segment.attr. */
-#define SEG_ATTR_TYPE 0x000fu
-#define SEG_ATTR_S    BIT(4) /* code or data, not system */
-#define SEG_ATTR_DPL  0x0060u
-#define SEG_ATTR_P    BIT(7)
-#define SEG_ATTR_AVL  BIT(12)
-#define SEG_ATTR_L    BIT(13)
-#define SEG_ATTR_DB   BIT(14)
-#define SEG_ATTR_G    BIT(15)
+#define SEG_ATTR_TYPE	  0x000fu
+#define SEG_ATTR_S	  BIT(4) /* code or data, not system */
+#define SEG_ATTR_DPL	  0x0060u
+#define SEG_ATTR_P	  BIT(7)
+#define SEG_ATTR_AVL	  BIT(12)
+#define SEG_ATTR_L	  BIT(13)
+#define SEG_ATTR_DB	  BIT(14)
+#define SEG_ATTR_G	  BIT(15)
 #define SEG_ATTR_UNUSABLE BIT(8) /* ours: a null selector was loaded */
 #define SEG_TYPE_CODE	  BIT(3)
 #define SEG_TYPE_CONFORM  BIT(2) /* code: conforming; data: expand down */
@@ -203,52 +203,52 @@ enum x86_system_type {
 #define ARCH_CAP_GDS_NO		BIT64(26)
 #define ARCH_CAP_RFDS_NO	BIT64(27)
 #define ARCH_CAP_ITS_NO		BIT64(62)
-#define ARCH_CAP_IMMUNE                                                                            \
-	(ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_SKIP_L1DFL | ARCH_CAP_SSB_NO |            \
-	 ARCH_CAP_MDS_NO | ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO | ARCH_CAP_SBDR_SSDP_NO |     \
-	 ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO | ARCH_CAP_BHI_NO | ARCH_CAP_PBRSB_NO |              \
+#define ARCH_CAP_IMMUNE                                                                        \
+	(ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_SKIP_L1DFL | ARCH_CAP_SSB_NO |        \
+	 ARCH_CAP_MDS_NO | ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO | ARCH_CAP_SBDR_SSDP_NO | \
+	 ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO | ARCH_CAP_BHI_NO | ARCH_CAP_PBRSB_NO |          \
 	 ARCH_CAP_GDS_NO | ARCH_CAP_RFDS_NO | ARCH_CAP_ITS_NO)
 
 /* Model-specific registers. */
-#define MSR_IA32_TSC		  0x10
-#define MSR_IA32_PLATFORM_ID	  0x17
-#define MSR_IA32_APICBASE	  0x1b
-#define MSR_IA32_FEATURE_CONTROL  0x3a
-#define MSR_IA32_TSC_ADJUST	  0x3b
-#define MSR_IA32_SPEC_CTRL	  0x48
-#define MSR_IA32_PRED_CMD	  0x49
-#define MSR_IA32_BIOS_SIGN_ID	  0x8b
+#define MSR_IA32_TSC		   0x10
+#define MSR_IA32_PLATFORM_ID	   0x17
+#define MSR_IA32_APICBASE	   0x1b
+#define MSR_IA32_FEATURE_CONTROL   0x3a
+#define MSR_IA32_TSC_ADJUST	   0x3b
+#define MSR_IA32_SPEC_CTRL	   0x48
+#define MSR_IA32_PRED_CMD	   0x49
+#define MSR_IA32_BIOS_SIGN_ID	   0x8b
 #define MSR_IA32_ARCH_CAPABILITIES 0x10a
-#define MSR_IA32_FLUSH_CMD	  0x10b
-#define MSR_IA32_MTRRCAP	  0xfe
-#define MSR_IA32_SYSENTER_CS	  0x174
-#define MSR_IA32_SYSENTER_ESP	  0x175
-#define MSR_IA32_SYSENTER_EIP	  0x176
-#define MSR_IA32_MCG_CAP	  0x179
-#define MSR_IA32_MCG_STATUS	  0x17a
-#define MSR_IA32_MISC_ENABLE	  0x1a0
-#define MSR_IA32_MTRR_PHYSBASE0	  0x200
-#define MSR_IA32_MTRR_FIX64K	  0x250
-#define MSR_IA32_PAT		  0x277
-#define MSR_IA32_MTRR_DEF_TYPE	  0x2ff
-#define MSR_IA32_TSC_DEADLINE	  0x6e0
-#define MSR_IA32_X2APIC_BASE	  0x800
-#define MSR_IA32_MCG_CTL	  0x17b
-#define MSR_IA32_DEBUGCTL	  0x1d9
-#define MSR_IA32_MC0_CTL	  0x400
-#define MSR_IA32_XSS		  0xda0
-#define MSR_EFER		  0xc0000080
-#define MSR_STAR		  0xc0000081
-#define MSR_LSTAR		  0xc0000082
-#define MSR_CSTAR		  0xc0000083
-#define MSR_SFMASK		  0xc0000084
-#define MSR_FS_BASE		  0xc0000100
-#define MSR_GS_BASE		  0xc0000101
-#define MSR_KERNEL_GS_BASE	  0xc0000102
-#define MSR_TSC_AUX		  0xc0000103
-#define MSR_KVM_WALL_CLOCK	  0x11
-#define MSR_KVM_SYSTEM_TIME	  0x12
-#define MSR_KVM_WALL_CLOCK_NEW	  0x4b564d00
-#define MSR_KVM_SYSTEM_TIME_NEW	  0x4b564d01
+#define MSR_IA32_FLUSH_CMD	   0x10b
+#define MSR_IA32_MTRRCAP	   0xfe
+#define MSR_IA32_SYSENTER_CS	   0x174
+#define MSR_IA32_SYSENTER_ESP	   0x175
+#define MSR_IA32_SYSENTER_EIP	   0x176
+#define MSR_IA32_MCG_CAP	   0x179
+#define MSR_IA32_MCG_STATUS	   0x17a
+#define MSR_IA32_MISC_ENABLE	   0x1a0
+#define MSR_IA32_MTRR_PHYSBASE0	   0x200
+#define MSR_IA32_MTRR_FIX64K	   0x250
+#define MSR_IA32_PAT		   0x277
+#define MSR_IA32_MTRR_DEF_TYPE	   0x2ff
+#define MSR_IA32_TSC_DEADLINE	   0x6e0
+#define MSR_IA32_X2APIC_BASE	   0x800
+#define MSR_IA32_MCG_CTL	   0x17b
+#define MSR_IA32_DEBUGCTL	   0x1d9
+#define MSR_IA32_MC0_CTL	   0x400
+#define MSR_IA32_XSS		   0xda0
+#define MSR_EFER		   0xc0000080
+#define MSR_STAR		   0xc0000081
+#define MSR_LSTAR		   0xc0000082
+#define MSR_CSTAR		   0xc0000083
+#define MSR_SFMASK		   0xc0000084
+#define MSR_FS_BASE		   0xc0000100
+#define MSR_GS_BASE		   0xc0000101
+#define MSR_KERNEL_GS_BASE	   0xc0000102
+#define MSR_TSC_AUX		   0xc0000103
+#define MSR_KVM_WALL_CLOCK	   0x11
+#define MSR_KVM_SYSTEM_TIME	   0x12
+#define MSR_KVM_WALL_CLOCK_NEW	   0x4b564d00
+#define MSR_KVM_SYSTEM_TIME_NEW	   0x4b564d01
 
 #endif

@@ -25,6 +25,8 @@ static const struct {
 	{CPUID_7_ECX, BIT(2)},
 	/* FSRM, MD_CLEAR, IBRS and IBPB, STIBP, L1D flush, ARCH_CAPABILITIES, SSBD */
 	{CPUID_7_EDX, BIT(4) | BIT(10) | BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(31)},
+	/* BHI_CTRL, MCDT_NO */
+	{CPUID_7_2_EDX, BIT(4) | BIT(5)},
 	/* SYSCALL, NX, FFXSR, 1-GiB pages, long mode; and AMD's copies of leaf 1 */
 	{CPUID_8000_0001_EDX, BIT(11) | BIT(20) | BIT(25) | BIT(26) | BIT(29) | 0x0183f3ffu},
 	/* CMP_LEGACY, topology extensions */

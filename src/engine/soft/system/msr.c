@@ -28,33 +28,12 @@
  * IA32_ARCH_CAPABILITIES: the flaws this CPU does not have. No guest value is ever used
  * speculatively by an interpreter, so a kernel needs neither page-table isolation nor retpolines.
  */
-#define ARCH_CAP_RDCL_NO	BIT64(0)
-#define ARCH_CAP_IBRS_ALL	BIT64(1)
-#define ARCH_CAP_SKIP_L1DFL	BIT64(3)
-#define ARCH_CAP_SSB_NO		BIT64(4)
-#define ARCH_CAP_MDS_NO		BIT64(5)
-#define ARCH_CAP_PSCHANGE_MC_NO BIT64(6)
-#define ARCH_CAP_TAA_NO		BIT64(8)
-#define ARCH_CAP_SBDR_SSDP_NO	BIT64(13)
-#define ARCH_CAP_FBSDP_NO	BIT64(14)
-#define ARCH_CAP_PSDP_NO	BIT64(15)
-#define ARCH_CAP_BHI_NO		BIT64(20)
-#define ARCH_CAP_PBRSB_NO	BIT64(24)
-#define ARCH_CAP_GDS_NO		BIT64(26)
-#define ARCH_CAP_RFDS_NO	BIT64(27)
-#define ARCH_CAP_ITS_NO		BIT64(62)
-#define ARCH_CAPABILITIES                                                                      \
-	(ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_SKIP_L1DFL | ARCH_CAP_SSB_NO |        \
-	 ARCH_CAP_MDS_NO | ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO | ARCH_CAP_SBDR_SSDP_NO | \
-	 ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO | ARCH_CAP_BHI_NO | ARCH_CAP_PBRSB_NO |          \
-	 ARCH_CAP_GDS_NO | ARCH_CAP_RFDS_NO | ARCH_CAP_ITS_NO)
+#define ARCH_CAPABILITIES ARCH_CAP_IMMUNE
 
 /* Leaf 7 EDX: which speculation controls the model has. */
-#define FEAT_SPEC_CTRL	FEATURE(CPUID_7_EDX, 26)
-#define FEAT_STIBP	FEATURE(CPUID_7_EDX, 27)
-#define FEAT_FLUSH_L1D	FEATURE(CPUID_7_EDX, 28)
-#define FEAT_SSBD	FEATURE(CPUID_7_EDX, 31)
-#define FEAT_TSC_ADJUST FEATURE(CPUID_7_EBX, 1)
+#define FEAT_STIBP     FEATURE(CPUID_7_EDX, 27)
+#define FEAT_FLUSH_L1D FEATURE(CPUID_7_EDX, 28)
+#define FEAT_SSBD      FEATURE(CPUID_7_EDX, 31)
 
 struct msr;
 typedef bool (*msr_read_fn)(struct cpu *c, const struct msr *m, uint32_t index, uint64_t *value);
@@ -325,6 +304,8 @@ static bool write_spec_ctrl(struct cpu *c, const struct msr *m, uint32_t index, 
 		valid |= BIT(1);
 	if (cpu_has(c, FEAT_SSBD))
 		valid |= BIT(2);
+	if (cpu_has(c, FEAT_BHI_CTRL))
+		valid |= BIT(10);
 	if ((!valid && !is_host) || value & ~valid)
 		return false;
 	c->spec_ctrl = value;
