@@ -41,7 +41,7 @@ check() {
 	if [ "$mib" -gt 3072 ]; then
 		section "$log" 'zones before' | grep -q '^Normal' || fault "$name: no memory above the hole"
 	fi
-	section "$log" clock | grep -q kvm-clock || fault "$name: clock source is $(section "$log" clock)"
+	section "$log" clock | grep -qE "kvm-clock|tsc" || fault "$name: clock source is $(section "$log" clock)"
 	check_dmesg "$log" "$name"
 	echo "$name: $((SECONDS - start)) s"
 }

@@ -203,8 +203,7 @@ static void reset_persistent(struct cpu *c)
 	memset(c->mce_banks, 0, sizeof(c->mce_banks));
 	for (unsigned i = 0; i < ARRAY_SIZE(c->mce_banks); i += 4)
 		c->mce_banks[i] = UINT64_MAX; /* MCi_CTL */
-	c->tsc_offset = 0;
-	c->tsc_offset = -cpu_tsc(c);
+	c->tsc_offset = -c->vm->start_tsc;    /* the same on all: a guest checks that they agree */
 }
 
 void cpu_reset(struct cpu *c, bool is_init)
@@ -236,12 +235,12 @@ void cpu_reset(struct cpu *c, bool is_init)
 
 /* Where the host's TSC does not run at a constant rate the guest gets one of 1 GHz from the clock.
  */
-static uint64_t host_tsc(const struct soft_vm *vm)
+uint64_t soft_host_tsc(const struct soft_vm *vm)
 {
 	return vm->has_host_tsc ? __builtin_ia32_rdtsc() : host_now_ns();
 }
 
 uint64_t cpu_tsc(const struct cpu *c)
 {
-	return host_tsc(c->vm) + c->tsc_offset;
+	return soft_host_tsc(c->vm) + c->tsc_offset;
 }

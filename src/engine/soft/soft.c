@@ -123,6 +123,7 @@ static struct engine_vm *soft_vm_new(struct engine *base, struct mem *mem, struc
 	vm->tsc_khz = host_khz ? host_khz : FALLBACK_TSC_KHZ;
 	pthread_mutex_init(&vm->split_lock, NULL);
 	vm->blocks = block_cache_new(vm, e->options.block_cache_size);
+	vm->start_tsc = soft_host_tsc(vm);
 	vm->lapics = lapic_bus_new(vm->tsc_khz);
 	vm->pvclock = pvclock_new(vm->tsc_khz, vm->has_host_tsc);
 	if (!take_regions(vm) || !vm->blocks || !vm->lapics || !vm->pvclock) {

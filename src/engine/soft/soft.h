@@ -37,7 +37,8 @@ struct soft_vm {
 	struct block_cache *blocks;
 	struct lapic_bus *lapics;
 	struct pvclock *pvclock;
-	uint32_t tsc_khz;  /* of the guest */
+	uint32_t tsc_khz;   /* of the guest */
+	uint64_t start_tsc; /* soft_host_tsc() when the VM was made: the guest's 0 */
 	bool has_host_tsc; /* the guest's TSC is the host's plus an offset, else the host's clock */
 	unsigned nr_vcpus;
 	struct cpu *vcpus[SOFT_VCPUS_MAX]; /* filled before the first runs; by order of creation */
@@ -58,6 +59,10 @@ static inline _Atomic uint8_t *soft_page_flags(struct soft_region *r, gpa_t gpa)
 {
 	return &r->page_flags[(gpa - r->gpa) >> GUEST_PAGE_SHIFT];
 }
+
+/* The counter that guest TSCs follow: the host's TSC, or its clock in ns when that is not constant.
+ */
+uint64_t soft_host_tsc(const struct soft_vm *vm);
 
 /* Sets request bits and wakes the vCPU if it sleeps in HLT or interrupts it if it runs. Any thread,
  * signal handlers included. */
