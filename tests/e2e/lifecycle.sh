@@ -65,5 +65,5 @@ for _ in $(seq 60); do kill -0 $pid 2>/dev/null || break; sleep 0.05; done
 kill -0 $pid 2>/dev/null && fault "still there 3 s after the second SIGTERM"
 wait $pid
 status=$?
-expect_status 143 "ended by a second SIGTERM"
+expect_status 6 "ended by a second SIGTERM"
 finish
