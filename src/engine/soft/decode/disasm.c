@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "engine/soft/decode/decode_impl.h"
 #include "engine/soft/decode/operand.h"
@@ -256,16 +257,15 @@ static void add_operand(struct text *t, const struct parsed *p, enum insn_operan
 static const char *mnemonic(const struct parsed *p, const struct insn_row *row)
 {
 	static const struct {
-		uint8_t map, opcode;
-		const char *names[3]; /* 16, 32, 64 bits */
+		const char *name, *names[3]; /* of the row; with 16, 32, 64 bits */
 	} sized[] = {
-		{MAP_1, 0x98, {"cbw", "cwde", "cdqe"}},
-		{MAP_1, 0x99, {"cwd", "cdq", "cqo"}},
-		{MAP_1, 0xcf, {"iretw", "iret", "iretq"}},
+		{"cbw", {"cbw", "cwde", "cdqe"}},	{"cwd", {"cwd", "cdq", "cqo"}},
+		{"iret", {"iretw", "iret", "iretq"}},	{"movd", {"movd", "movd", "movq"}},
+		{"vmovd", {"vmovd", "vmovd", "vmovq"}},
 	};
 
 	for (unsigned n = 0; n < ARRAY_SIZE(sized); n++)
-		if (row->map == sized[n].map && row->opcode == sized[n].opcode && p->op_log2)
+		if (p->op_log2 && !strcmp(row->name, sized[n].name))
 			return sized[n].names[p->op_log2 - 1];
 	return row->name;
 }

@@ -141,7 +141,8 @@ static void decode_tells_mandatory_prefixes_apart(void **state)
 	      {"f30f58c1", "addss xmm0,xmm1"}, {"f20f58c1", "addsd xmm0,xmm1"},
 	      /* F2 and F3 win over 66. */
 	      {"66f20f58c1", "addsd xmm0,xmm1"}, {"f30f5800", "addss xmm0,DWORD PTR [rax]"},
-	      {"f3480fb8c1", "popcnt rax,rcx"}, {"660f6fc1", "movdqa xmm0,xmm1"},
+	      {"f3480fb8c1", "popcnt rax,rcx"}, {"660f6ec0", "movd xmm0,eax"},
+	      {"66480f6ec0", "movq xmm0,rax"}, {"660f6fc1", "movdqa xmm0,xmm1"},
 	      {"0f6fc1", "movq mm0,mm1"}, {"440f58c1", "addps xmm8,xmm1"});
 }
 
@@ -152,8 +153,7 @@ static void decode_reads_vex(void **state)
 	      {"c4e2f8f2c1", "andn rax,rax,rcx"}, {"c5f877", "vzeroupper"},
 	      {"c4e3714ac230", "vblendvps xmm0,xmm1,xmm2,xmm3"},
 	      /* vvvv must be unused where nothing uses it; prefixes must not stand before VEX. */
-	      {"c5f177", "(bad)"}, {"66c5f058", "(bad)"}, {"f0c5f058", "(bad)"},
-	      {"40c5f058", "(bad)"});
+	      {"c5f177", "(bad)"}, {"66c5f0", "(bad)"}, {"f0c5f0", "(bad)"}, {"40c5f0", "(bad)"});
 	CHECK(CODE_32, {"c5f058c2", "vaddps xmm0,xmm1,xmm2"}, {"c400", "les eax,FWORD PTR [eax]"});
 }
 
