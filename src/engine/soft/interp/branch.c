@@ -1,48 +1,64 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Near jumps, calls and returns, and BOUND (SDM vol. 2). Far transfers are system instructions.
- * A target is checked before the stack is touched.
  */
 #include "engine/soft/interp/int_impl.h"
 
 #define TARGET_J(bits) branch_near##bits(c, i, insn_next_rip(c, i) + i->imm)
 
-#define RELATIVE_FORMS(bits, s)                                   \
-	void x_jmp_J_##bits(struct cpu *c, const struct insn *i)  \
-	{                                                         \
-		BRANCH(c, TARGET_J(bits));                        \
-	}                                                         \
-	void x_call_J_##bits(struct cpu *c, const struct insn *i) \
-	{                                                         \
-		uint64_t target = TARGET_J(bits);                 \
-                                                                  \
-		stack_push_near##bits(c, i, insn_next_rip(c, i)); \
-		BRANCH(c, target);                                \
+/* Outside 64-bit mode the target is checked before the stack is touched. */
+static inline void call_near16(struct cpu *c, const struct insn *i, uint64_t target)
+{
+	target = branch_near16(c, i, target);
+	stack_push(c, i, 2, insn_next_rip(c, i));
+	BRANCH(c, target);
+}
+
+static inline void call_near32(struct cpu *c, const struct insn *i, uint64_t target)
+{
+	target = branch_near32(c, i, target);
+	stack_push(c, i, 4, insn_next_rip(c, i));
+	BRANCH(c, target);
+}
+
+/* As CPUs do it: the return address is in memory even when the target then faults. */
+static inline void call_near64(struct cpu *c, const struct insn *i, uint64_t target)
+{
+	gva_t va = c->gpr[RSP] - 8;
+
+	stack_store64(c, i, va, insn_next_rip(c, i));
+	target = branch_near64(c, i, target);
+	c->gpr[RSP] = va;
+	BRANCH(c, target);
+}
+
+#define RELATIVE_FORMS(bits, s)                                      \
+	void x_jmp_J_##bits(struct cpu *c, const struct insn *i)     \
+	{                                                            \
+		BRANCH(c, TARGET_J(bits));                           \
+	}                                                            \
+	void x_call_J_##bits(struct cpu *c, const struct insn *i)    \
+	{                                                            \
+		call_near##bits(c, i, insn_next_rip(c, i) + i->imm); \
 	}
 FOR_V(RELATIVE_FORMS)
 
-#define INDIRECT_FORMS(bits, s)                                                 \
-	void x_jmp_E_r##bits(struct cpu *c, const struct insn *i)               \
-	{                                                                       \
-		BRANCH(c, branch_near##bits(c, i, get##bits(c, i->rm)));        \
-	}                                                                       \
-	void x_jmp_E_m##bits(struct cpu *c, const struct insn *i)               \
-	{                                                                       \
-		BRANCH(c, branch_near##bits(c, i, LOAD(bits)));                 \
-	}                                                                       \
-	void x_call_E_r##bits(struct cpu *c, const struct insn *i)              \
-	{                                                                       \
-		uint64_t target = branch_near##bits(c, i, get##bits(c, i->rm)); \
-                                                                                \
-		stack_push_near##bits(c, i, insn_next_rip(c, i));               \
-		BRANCH(c, target);                                              \
-	}                                                                       \
-	void x_call_E_m##bits(struct cpu *c, const struct insn *i)              \
-	{                                                                       \
-		uint64_t target = branch_near##bits(c, i, LOAD(bits));          \
-                                                                                \
-		stack_push_near##bits(c, i, insn_next_rip(c, i));               \
-		BRANCH(c, target);                                              \
+#define INDIRECT_FORMS(bits, s)                                          \
+	void x_jmp_E_r##bits(struct cpu *c, const struct insn *i)        \
+	{                                                                \
+		BRANCH(c, branch_near##bits(c, i, get##bits(c, i->rm))); \
+	}                                                                \
+	void x_jmp_E_m##bits(struct cpu *c, const struct insn *i)        \
+	{                                                                \
+		BRANCH(c, branch_near##bits(c, i, LOAD(bits)));          \
+	}                                                                \
+	void x_call_E_r##bits(struct cpu *c, const struct insn *i)       \
+	{                                                                \
+		call_near##bits(c, i, get##bits(c, i->rm));              \
+	}                                                                \
+	void x_call_E_m##bits(struct cpu *c, const struct insn *i)       \
+	{                                                                \
+		call_near##bits(c, i, LOAD(bits));                       \
 	}
 FOR_V(INDIRECT_FORMS)
 

@@ -130,9 +130,8 @@ static inline bool is_canonical(uint64_t va)
 void stack_store64_slow(struct cpu *c, const struct insn *i, gva_t va, uint64_t value);
 uint64_t stack_load64_slow(struct cpu *c, const struct insn *i, gva_t va);
 
-static inline void stack_push64(struct cpu *c, const struct insn *i, uint64_t value)
+static inline void stack_store64(struct cpu *c, const struct insn *i, gva_t va, uint64_t value)
 {
-	gva_t va = c->gpr[RSP] - 8;
 	struct tlb_entry *e = tlb_slot(c, va);
 
 	if (likely(((va + 7) & PAGE_MASK_64) ==
@@ -140,6 +139,13 @@ static inline void stack_push64(struct cpu *c, const struct insn *i, uint64_t va
 		__builtin_memcpy((void *)(va + e->addend), &value, 8);
 	else
 		keep_call4(stack_store64_slow, c, i, va, value);
+}
+
+static inline void stack_push64(struct cpu *c, const struct insn *i, uint64_t value)
+{
+	gva_t va = c->gpr[RSP] - 8;
+
+	stack_store64(c, i, va, value);
 	c->gpr[RSP] = va;
 }
 

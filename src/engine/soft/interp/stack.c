@@ -6,7 +6,7 @@
  */
 #include "engine/soft/interp/int_impl.h"
 
-#define ENTER_LEVELS_MAX 31 /* the level operand counts modulo 32 */
+#define ENTER_LEVEL_MASK 31
 
 #define PUSH_FORMS(bits, s)                                        \
 	void x_push_Z_##bits(struct cpu *c, const struct insn *i)  \
@@ -87,24 +87,24 @@ static gva_t pop_destination(struct cpu *c, const struct insn *i, unsigned size)
 	}
 FOR_V(POP_E_FORMS)
 
-/* Stores nr values, the first highest, below the stack pointer; which the caller moves. */
-static void push_many(struct cpu *c, const struct insn *i, unsigned size, const uint64_t *values,
-		      unsigned nr)
+/* Linear address of the place of the k-th value pushed from here on, k from 1. */
+static gva_t push_place(struct cpu *c, const struct insn *i, unsigned size, unsigned k)
 {
-	uint64_t sp = c->gpr[RSP];
-	gva_t va[ENTER_LEVELS_MAX + 1];
+	return stack_at(c, i, c->gpr[RSP] - k * size, size, true);
+}
 
-	for (unsigned k = 0; k < nr; k++) {
-		va[k] = stack_at(c, i, sp - (k + 1) * size, size, true);
-		mmu_check_write(c, i, va[k], size);
-	}
-	for (unsigned k = 0; k < nr; k++)
-		store_sized(c, i, va[k], size, values[k]);
+/* Checks that nr values can be pushed. */
+static void check_pushes(struct cpu *c, const struct insn *i, unsigned size, unsigned nr)
+{
+	for (unsigned k = 1; k <= nr; k++)
+		mmu_check_write(c, i, push_place(c, i, size, k), size);
 }
 
 static void pusha(struct cpu *c, const struct insn *i, unsigned size)
 {
-	push_many(c, i, size, c->gpr, 8);
+	check_pushes(c, i, size, 8);
+	for (unsigned k = 1; k <= 8; k++)
+		store_sized(c, i, push_place(c, i, size, k), size, c->gpr[k - 1]);
 	stack_adjust(c, -(int64_t)size * 8);
 }
 
@@ -137,25 +137,33 @@ void x_pusha_32(struct cpu *c, const struct insn *i)
 POPA_FORM(16)
 POPA_FORM(32)
 
+/* The frame pointer of the k-th enclosing procedure, k from 1. */
+static uint64_t outer_frame(struct cpu *c, const struct insn *i, unsigned size, unsigned k)
+{
+	return load_sized(c, i, stack_at(c, i, c->gpr[RBP] - k * size, size, false), size);
+}
+
 /*
  * The new frame: the old rBP, then for nested levels copies of the frame pointers of the enclosing
- * procedures and the address of this frame. Returns that address.
+ * procedures and the address of this frame. Reads and writes alternate, since they may overlap;
+ * so all are tried first. Returns the address of the frame.
  */
 static uint64_t enter(struct cpu *c, const struct insn *i, unsigned size)
 {
-	unsigned level = (i->imm >> 16) & ENTER_LEVELS_MAX, nr = 1;
-	uint64_t values[ENTER_LEVELS_MAX + 1] = {c->gpr[RBP]};
-	uint64_t frame = c->gpr[RSP] - size, sp;
+	unsigned level = (i->imm >> 16) & ENTER_LEVEL_MASK, nr = level + 1;
+	uint64_t frame = c->gpr[RSP] - size;
+	uint64_t sp = c->gpr[RSP] - nr * size - (uint16_t)i->imm;
 
-	for (unsigned k = 1; k < level; k++) {
-		gva_t va = stack_at(c, i, c->gpr[RBP] - k * size, size, false);
-
-		values[nr++] = load_sized(c, i, va, size);
+	for (unsigned k = 1; k <= nr; k++) {
+		mmu_check_write(c, i, push_place(c, i, size, k), size);
+		if (k < level)
+			outer_frame(c, i, size, k);
 	}
+	store_sized(c, i, push_place(c, i, size, 1), size, c->gpr[RBP]);
+	for (unsigned k = 1; k < level; k++)
+		store_sized(c, i, push_place(c, i, size, k + 1), size, outer_frame(c, i, size, k));
 	if (level)
-		values[nr++] = frame;
-	sp = c->gpr[RSP] - nr * size - (uint16_t)i->imm;
-	push_many(c, i, size, values, nr);
+		store_sized(c, i, push_place(c, i, size, nr), size, frame);
 	/* The new top of the stack must be writable, though nothing is stored there. */
 	mmu_check_write(c, i, stack_at(c, i, sp, size, true), size);
 	stack_set(c, sp);

@@ -92,6 +92,21 @@ static unsigned run_limit(const struct cpu *c, uint64_t count)
 	return count < RUN_MAX ? (unsigned)count : RUN_MAX;
 }
 
+/*
+ * With 32-bit addresses in 64-bit mode a repeated instruction clears the upper halves of its
+ * registers first of all, even when it then does nothing or faults. LODS does so with RCX only.
+ */
+static void cut_registers(struct cpu *c, const struct insn *i, unsigned pointers)
+{
+	if (!(i->ea & EA_ADDR32))
+		return;
+	c->gpr[RCX] = (uint32_t)c->gpr[RCX];
+	if (pointers & BIT(RSI))
+		c->gpr[RSI] = (uint32_t)c->gpr[RSI];
+	if (pointers & BIT(RDI))
+		c->gpr[RDI] = (uint32_t)c->gpr[RDI];
+}
+
 /* After an element by itself: what it did to devices is done for good. */
 static void element_done(struct cpu *c)
 {
@@ -110,10 +125,11 @@ static bool must_leave(const struct cpu *c, unsigned done)
  * The shape of REP: run(c, i, n) does up to n elements at once and moves the pointers, 0 if it
  * cannot; one(c, i) does one. Returns whether the count has reached zero.
  */
-#define REPEAT(run, one)                              \
+#define REPEAT(pointers, run, one)                    \
 	unsigned done = 0;                            \
 	uint64_t count;                               \
                                                       \
+	cut_registers(c, i, pointers);                \
 	while ((count = index_get(c, i, RCX)) != 0) { \
 		unsigned n = run_limit(c, count);     \
                                                       \
@@ -174,7 +190,7 @@ static inline unsigned no_run(struct cpu *c, const struct insn *i, unsigned n)
 	}                                                                                         \
 	static bool __attribute__((noinline)) movs_rep##bits(struct cpu *c, const struct insn *i) \
 	{                                                                                         \
-		REPEAT(movs_run##bits, movs_one##bits);                                           \
+		REPEAT(BIT(RSI) | BIT(RDI), movs_run##bits, movs_one##bits);                      \
 	}                                                                                         \
 	X_REPEATED(movs, bits)
 FOR_BV(MOVS_FORM)
@@ -202,7 +218,7 @@ FOR_BV(MOVS_FORM)
 	}                                                                                          \
 	static bool __attribute__((noinline)) stos_rep##bits(struct cpu *c, const struct insn *i)  \
 	{                                                                                          \
-		REPEAT(stos_run##bits, stos_one##bits);                                            \
+		REPEAT(BIT(RDI), stos_run##bits, stos_one##bits);                                  \
 	}                                                                                          \
 	X_REPEATED(stos, bits)
 FOR_BV(STOS_FORM)
@@ -215,7 +231,7 @@ FOR_BV(STOS_FORM)
 	}                                                                                         \
 	static bool __attribute__((noinline)) lods_rep##bits(struct cpu *c, const struct insn *i) \
 	{                                                                                         \
-		REPEAT(no_run, lods_one##bits);                                                   \
+		REPEAT(0, no_run, lods_one##bits);                                                \
 	}                                                                                         \
 	X_REPEATED(lods, bits)
 FOR_BV(LODS_FORM)
@@ -231,10 +247,11 @@ static inline bool is_decided(const struct insn *i, uint64_t f)
 	return !(f & FLAG_ZF) == !!(i->prefix & PFX_REPE);
 }
 
-#define REPEAT_COMPARE(run, one)                       \
+#define REPEAT_COMPARE(pointers, run, one)             \
 	unsigned done = 0;                             \
 	uint64_t count, f;                             \
                                                        \
+	cut_registers(c, i, pointers);                 \
 	while ((count = index_get(c, i, RCX)) != 0) {  \
 		unsigned n = run_limit(c, count);      \
                                                        \
@@ -313,7 +330,7 @@ FOR_BV(HOST_CMP)
 	}                                                                                         \
 	static bool __attribute__((noinline)) scas_rep##bits(struct cpu *c, const struct insn *i) \
 	{                                                                                         \
-		REPEAT_COMPARE(scas_run##bits, scas_one##bits);                                   \
+		REPEAT_COMPARE(BIT(RDI), scas_run##bits, scas_one##bits);                         \
 	}                                                                                         \
 	X_REPEATED_COMPARE(scas, bits)
 FOR_BV(SCAS_FORM)
@@ -359,7 +376,7 @@ FOR_BV(SCAS_FORM)
 	}                                                                                         \
 	static bool __attribute__((noinline)) cmps_rep##bits(struct cpu *c, const struct insn *i) \
 	{                                                                                         \
-		REPEAT_COMPARE(cmps_run##bits, cmps_one##bits);                                   \
+		REPEAT_COMPARE(BIT(RSI) | BIT(RDI), cmps_run##bits, cmps_one##bits);              \
 	}                                                                                         \
 	X_REPEATED_COMPARE(cmps, bits)
 FOR_BV(CMPS_FORM)

@@ -56,6 +56,7 @@ static void enter_ivt(struct cpu *c, const struct insn *i, const struct event *e
 		cleared = FLAG_VIF | FLAG_TF | FLAG_AC | FLAG_RF;
 	}
 	cpu_set_rflags(c, c->rflags & ~cleared);
+	cpu_update_mode(c);
 }
 
 static void enter_real(struct cpu *c, const struct insn *i, const struct event *e)

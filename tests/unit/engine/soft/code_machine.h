@@ -21,7 +21,7 @@
 #define CODE	 0x10000
 #define DATA	 0x20000
 #define STACK	 0x30000
-#define SP_START 0xf000 /* above STACK, with 16-bit stacks the whole of SP */
+#define SP_START 0xf000	 /* above STACK, with 16-bit stacks the whole of SP */
 #define MISSING	 0x40000 /* a page that is not present; long mode only */
 #define READONLY 0x41000 /* and one that is read-only */
 #define RAM_SIZE 0x200000
@@ -30,9 +30,9 @@
  * Assembled bytes of a test: CODE_BYTES(name, 16, "text") defines name and name_end. The text ends
  * with UD2, so that the run ends there with vector 6.
  */
-#define CODE_BYTES(name, bits, text)                                                               \
-	asm(".pushsection .rodata\n.code" #bits "\n" #name ":\n" text "\n\tud2\n" #name            \
-	    "_end:\n.code64\n.popsection");                                                        \
+#define CODE_BYTES(name, bits, text)                                                    \
+	asm(".pushsection .rodata\n.code" #bits "\n" #name ":\n" text "\n\tud2\n" #name \
+	    "_end:\n.code64\n.popsection");                                             \
 	extern const uint8_t name[], name##_end[]
 
 enum machine_mode {
@@ -51,8 +51,8 @@ struct machine {
 	uint8_t *ram;
 	enum machine_mode mode;
 
-	/* Before a run: what it starts with. After: where it ended, with rip, rsp and rflags as they
-	 * were before the exception. */
+	/* Before a run: what it starts with. After: where it ended, with rip, rsp and rflags as
+	 * they were before the exception. */
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 	unsigned vector;
@@ -112,12 +112,23 @@ static inline void machine_build_tables(struct machine *m)
 	}
 }
 
-static inline struct kvm_segment machine_segment(enum machine_mode mode, uint64_t base, bool is_code)
+/* In long mode, gives the handler of a vector a stack of its own. */
+static inline void machine_use_ist(struct machine *m, unsigned vector)
+{
+	machine_put(m, M_TSS + 0x24, 8, STACK + 0x8000);
+	machine_put(m, M_IDT64 + vector * 16 + 4, 1, 1);
+}
+
+static inline struct kvm_segment machine_segment(enum machine_mode mode, uint64_t base,
+						 bool is_code)
 {
 	return (struct kvm_segment){
 		.base = mode >= PROT32 ? 0 : base,
 		.limit = mode >= PROT32 ? 0xffffffff : 0xffff,
-		.selector = mode == REAL ? base >> 4 : !is_code ? 0x10 : mode == LONG ? 0x18 : 0x08,
+		.selector = mode == REAL   ? base >> 4
+			    : !is_code	   ? 0x10
+			    : mode == LONG ? 0x18
+					   : 0x08,
 		.type = is_code ? 11 : 3,
 		.present = 1,
 		.db = mode == PROT32 || (mode == LONG && !is_code),
@@ -127,7 +138,8 @@ static inline struct kvm_segment machine_segment(enum machine_mode mode, uint64_
 	};
 }
 
-/* Clears data and registers and sets the machine up for a mode; regs and sregs may then be changed. */
+/* Clears data and registers and sets the machine up for a mode; regs and sregs may then be changed.
+ */
 static inline void machine_reset(struct machine *m, enum machine_mode mode)
 {
 	struct kvm_sregs *s = &m->sregs;
@@ -179,8 +191,8 @@ static inline void machine_read_frame(struct machine *m)
 	at += has_error ? word : 0;
 	m->regs.rip = machine_get(m, at, word);
 	m->regs.rflags = machine_get(m, at + 2 * word, word);
-	m->regs.rsp = m->mode == LONG ? machine_get(m, at + 24, 8) :
-					m->regs.rsp + 3 * word + (has_error ? word : 0);
+	m->regs.rsp = m->mode == LONG ? machine_get(m, at + 24, 8)
+				      : m->regs.rsp + 3 * word + (has_error ? word : 0);
 }
 
 /* Runs from regs.rip to the next exception. */

@@ -47,7 +47,8 @@ static void address_of_32_bits_is_cut_in_long_mode(void **state)
 	assert_int_equal(m->regs.rax, 0x0123456789abcdef);
 }
 
-CODE_BYTES(lea_forms, 16, "leaw 5(%bx,%di), %ax\n leal 5(%bx,%di), %ecx\n leal (%ebx,%edi,2), %edx");
+CODE_BYTES(lea_forms, 16,
+	   "leaw 5(%bx,%di), %ax\n leal 5(%bx,%di), %ecx\n leal (%ebx,%edi,2), %edx");
 static void lea_cuts_to_address_and_operand_size(void **state)
 {
 	struct machine *m = *state;
@@ -290,21 +291,23 @@ static void leave_undoes_enter(void **state)
 	assert_int_equal(m->regs.rsp, STACK + SP_START);
 }
 
-CODE_BYTES(enter_big, 64, "enter $0x1000, $0");
+CODE_BYTES(enter_big, 64, "enter $0x2000, $0");
 static void enter_checks_the_new_top_of_the_stack(void **state)
 {
 	struct machine *m = *state;
 
 	machine_reset(m, LONG);
-	m->regs.rsp = MISSING + 0x1800; /* lands in the missing page, the push itself does not */
+	machine_use_ist(m, VEC_PF);
+	m->regs.rsp = MISSING + 0x2800; /* the push is above the read-only page, the top below it */
 	m->regs.rbp = 7;
 	assert_int_equal(RUN(m, enter_big), VEC_PF);
 	assert_int_equal(m->cr2 & ~0xfffull, MISSING);
 	assert_int_equal(m->regs.rbp, 7);
-	assert_int_equal(m->regs.rsp, MISSING + 0x1800);
+	assert_int_equal(m->regs.rsp, MISSING + 0x2800);
 }
 
-CODE_BYTES(push_wrap, 16, "movw $0, %sp\n pushw $0x5678\n movw %sp, %ax\n popw %cx\n movw $0x8000, %sp");
+CODE_BYTES(push_wrap, 16,
+	   "movw $0, %sp\n pushw $0x5678\n movw %sp, %ax\n popw %cx\n movw $0x8000, %sp");
 static void a_16_bit_stack_wraps(void **state)
 {
 	struct machine *m = *state;
@@ -365,10 +368,8 @@ CODE_BYTES(code_aam_0, 32, ".byte 0xd4, 0");
 static void decimal_adjustments_give_the_manuals_results(void **state)
 {
 	static const struct decimal daa[] = {
-		{0xae, 0, 0x14, FLAG_AF | FLAG_CF},
-		{0x2e, FLAG_CF, 0x94, FLAG_AF | FLAG_CF},
-		{0x9a, 0, 0x00, FLAG_AF | FLAG_CF},
-		{0x42, 0, 0x42, 0},
+		{0xae, 0, 0x14, FLAG_AF | FLAG_CF}, {0x2e, FLAG_CF, 0x94, FLAG_AF | FLAG_CF},
+		{0x9a, 0, 0x00, FLAG_AF | FLAG_CF}, {0x42, 0, 0x42, 0},
 		{0x12, FLAG_AF, 0x18, FLAG_AF},
 	};
 	static const struct decimal das[] = {
@@ -459,9 +460,7 @@ static void push_to_a_non_canonical_stack_is_ss_fault(void **state)
 	struct machine *m = *state;
 
 	machine_reset(m, LONG);
-	/* The handler needs a stack of its own: IST 1. */
-	machine_put(m, M_TSS + 0x24, 8, STACK + 0x8000);
-	machine_put(m, M_IDT64 + VEC_SS * 16 + 4, 1, 1);
+	machine_use_ist(m, VEC_SS);
 	m->regs.rsp = 0x800000000004;
 	assert_int_equal(RUN(m, push_non_canonical), VEC_SS);
 	assert_int_equal(m->regs.rip, CODE);
@@ -560,7 +559,8 @@ static void cmpxchg16b_needs_alignment(void **state)
 	assert_int_equal(machine_get(m, DATA + 24, 8), 9);
 }
 
-CODE_BYTES(bit_reach, 64, "btsq %rax, (%rbx)\n setc %dl\n btl %ecx, (%rbx)\n setc %dh\n btcw %cx, (%rbx)");
+CODE_BYTES(bit_reach, 64,
+	   "btsq %rax, (%rbx)\n setc %dl\n btl %ecx, (%rbx)\n setc %dh\n btcw %cx, (%rbx)");
 static void bit_number_reaches_beyond_the_operand(void **state)
 {
 	struct machine *m = *state;
@@ -620,7 +620,8 @@ static void popf_at_level_0_sets_all_but_vm_and_rf(void **state)
 	machine_reset(m, PROT32);
 	m->regs.rax = 0xffffffff & ~(FLAG_TF | FLAG_IF | FLAG_AC);
 	assert_int_equal(RUN(m, popf_all), VEC_UD);
-	assert_int_equal(m->regs.rcx, FLAGS_STATUS | FLAG_FIXED | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_ID);
+	assert_int_equal(m->regs.rcx,
+			 FLAGS_STATUS | FLAG_FIXED | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_ID);
 }
 
 int main(void)
