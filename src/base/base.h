@@ -13,30 +13,30 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 /* Smaller and larger of two values of one type; each is evaluated once. */
-#define min(a, b)                                                                                  \
-	({                                                                                         \
-		__auto_type _min_a = (a);                                                          \
-		__auto_type _min_b = (b);                                                          \
-		_min_a < _min_b ? _min_a : _min_b;                                                 \
+#define min(a, b)                                  \
+	({                                         \
+		__auto_type _min_a = (a);          \
+		__auto_type _min_b = (b);          \
+		_min_a < _min_b ? _min_a : _min_b; \
 	})
-#define max(a, b)                                                                                  \
-	({                                                                                         \
-		__auto_type _max_a = (a);                                                          \
-		__auto_type _max_b = (b);                                                          \
-		_max_a > _max_b ? _max_a : _max_b;                                                 \
+#define max(a, b)                                  \
+	({                                         \
+		__auto_type _max_a = (a);          \
+		__auto_type _max_b = (b);          \
+		_max_a > _max_b ? _max_a : _max_b; \
 	})
 
 /* Rounding to a power of two; the result wraps like any unsigned sum. */
 #define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a)-1))
-#define ALIGN_UP(x, a)   ALIGN_DOWN((x) + ((__typeof__(x))(a)-1), a)
+#define ALIGN_UP(x, a)	 ALIGN_DOWN((x) + ((__typeof__(x))(a)-1), a)
 
-#define BIT(n)   (1u << (n))
+#define BIT(n)	 (1u << (n))
 #define BIT64(n) (UINT64_C(1) << (n))
 
 #define KIB UINT64_C(1024)
@@ -70,10 +70,10 @@ static inline bool range_fits(uint64_t off, uint64_t len, uint64_t size)
  * evaluated; never fed by guest data or user input.
  */
 void bug(const char *file, int line, const char *what) __attribute__((noreturn, cold));
-#define BUG_ON(x)                                                                                  \
-	do {                                                                                       \
-		if (unlikely(x))                                                                   \
-			bug(__FILE__, __LINE__, #x);                                               \
+#define BUG_ON(x)                                    \
+	do {                                         \
+		if (unlikely(x))                     \
+			bug(__FILE__, __LINE__, #x); \
 	} while (0)
 
 #endif

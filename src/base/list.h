@@ -12,9 +12,9 @@ struct list {
 	struct list *next, *prev;
 };
 
-#define LIST_INIT(name)                                                                            \
-	{                                                                                          \
-		&(name), &(name)                                                                   \
+#define LIST_INIT(name)          \
+	{                        \
+		&(name), &(name) \
 	}
 
 static inline void list_init(struct list *l)
@@ -54,8 +54,8 @@ static inline void list_remove(struct list *node)
 /* The loop body must not unlink *it; use list_for_each_safe for that. */
 #define list_for_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 
-#define list_for_each_safe(it, head)                                                               \
-	for (struct list *it = (head)->next, *_next = it->next; it != (head);                      \
+#define list_for_each_safe(it, head)                                          \
+	for (struct list *it = (head)->next, *_next = it->next; it != (head); \
 	     it = _next, _next = it->next)
 
 #endif

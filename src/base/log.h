@@ -29,18 +29,18 @@ void log_text(const char *text);
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_write(LOG_WARN, __VA_ARGS__)
 #define log_info(...)  log_write(LOG_INFO, __VA_ARGS__)
-#define log_debug(...)                                                                             \
-	do {                                                                                       \
-		if (log_enabled(LOG_DEBUG))                                                        \
-			log_write(LOG_DEBUG, __VA_ARGS__);                                         \
+#define log_debug(...)                                     \
+	do {                                               \
+		if (log_enabled(LOG_DEBUG))                \
+			log_write(LOG_DEBUG, __VA_ARGS__); \
 	} while (0)
 
 /* For mistakes a guest can repeat at will: says it the first time this line is reached. */
-#define log_once(level, ...)                                                                       \
-	do {                                                                                       \
-		static atomic_flag _said = ATOMIC_FLAG_INIT;                                       \
-		if (!atomic_flag_test_and_set_explicit(&_said, memory_order_relaxed))              \
-			log_write(level, __VA_ARGS__);                                             \
+#define log_once(level, ...)                                                          \
+	do {                                                                          \
+		static atomic_flag _said = ATOMIC_FLAG_INIT;                          \
+		if (!atomic_flag_test_and_set_explicit(&_said, memory_order_relaxed)) \
+			log_write(level, __VA_ARGS__);                                \
 	} while (0)
 
 #endif

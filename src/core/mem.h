@@ -16,16 +16,16 @@
 typedef uint64_t gpa_t; /* a guest physical address */
 
 #define GUEST_PAGE_SHIFT 12
-#define GUEST_PAGE_SIZE  4096u
+#define GUEST_PAGE_SIZE	 4096u
 
 #define MEM_REGIONS_MAX 8
 
 /* One run of RAM or ROM. */
 struct mem_region {
-	gpa_t gpa;	 /* first byte, page aligned */
-	uint64_t size;	 /* bytes, a multiple of the page size */
-	uint8_t *host;	 /* the same bytes in this process; guard pages lie on both sides */
-	bool is_rom;	 /* guest stores are ignored */
+	gpa_t gpa;     /* first byte, page aligned */
+	uint64_t size; /* bytes, a multiple of the page size */
+	uint8_t *host; /* the same bytes in this process; guard pages lie on both sides */
+	bool is_rom;   /* guest stores are ignored */
 };
 
 enum mem_access { MEM_READ, MEM_WRITE };
@@ -38,7 +38,8 @@ void mem_free(struct mem *m); /* unmaps every region; NULL is fine */
 /*
  * Adds size bytes of zeroed memory at gpa, backed by a memfd of its own, sparse until touched,
  * with an inaccessible guard page on either side, and left out of core dumps.
- * Returns 0, -EINVAL (unaligned, empty or overlapping), -ENOSPC (MEM_REGIONS_MAX), or what the host said.
+ * Returns 0, -EINVAL (unaligned, empty or overlapping), -ENOSPC (MEM_REGIONS_MAX), or what the host
+ * said.
  */
 int mem_add_region(struct mem *m, gpa_t gpa, uint64_t size, bool is_rom, struct error *err);
 
@@ -48,7 +49,8 @@ const struct mem_region *mem_region_at(const struct mem *m, unsigned i);
 
 /*
  * Called with every change the monitor itself makes to guest memory (device DMA, loading), after
- * the bytes are written: the software engine drops decoded code there. fn may be called on any thread.
+ * the bytes are written: the software engine drops decoded code there. fn may be called on any
+ * thread.
  */
 void mem_set_write_hook(struct mem *m, void (*fn)(void *ctx, gpa_t gpa, uint64_t len), void *ctx);
 

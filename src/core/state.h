@@ -19,9 +19,9 @@ struct state {
 	struct buf *out;     /* saving: grows; NULL while loading */
 	const uint8_t *data; /* loading: the stream */
 	size_t len, pos;
-	size_t section_end;  /* loading: first byte past the open section */
-	size_t section_at;   /* saving: where the open section's length goes */
-	struct error error;  /* the first failure; text empty while all is well */
+	size_t section_end; /* loading: first byte past the open section */
+	size_t section_at;  /* saving: where the open section's length goes */
+	struct error error; /* the first failure; text empty while all is well */
 };
 
 void state_init_save(struct state *s, struct buf *out);
