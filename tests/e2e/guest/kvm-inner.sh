@@ -1,0 +1,14 @@
+#!/bin/sh
+# The init of a guest in a guest: says what it found, then does what its command line asks for.
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+echo "inner up: $(grep -c ^processor /proc/cpuinfo) CPUs," \
+	"clock $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
+sleep 1 && echo "inner slept"
+dmesg | grep -E 'Call Trace|TSC.*unstable|ACPI (BIOS )?(Error|Warning)|nobody cared|BUG:|WARNING:|lockup|stall|MP-BIOS|APIC error|invalid opcode' |
+	sed 's/^/inner complains: /'
+case $(cat /proc/cmdline) in
+*then=reboot*) reboot -f ;;
+*) poweroff -f ;;
+esac

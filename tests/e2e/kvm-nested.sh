@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# KVM for real: QEMU emulates a machine with AMD's SVM, a Debian kernel in it loads kvm-amd, and bantam boots
+# Debian's cloud kernel on that.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/e2e-lib.sh
+command -v qemu-system-x86_64 >/dev/null || skip "qemu-system-x86_64 is not installed (package qemu-system-x86)"
+
+image=$(kernel cloud-amd64)
+modules=${image%/boot/*}/lib/modules/${image##*/vmlinuz-}/kernel
+inner=$(initramfs tests/e2e/guest/kvm-inner.sh .cpio)
+libraries=$(ldd "$bantam" | grep -o '/[^ ]*')
+files="$bantam=bin/bantam $image=kernel $inner=inner.cpio"
+for library in $libraries; do files="$files $library=$library"; done
+# shellcheck disable=SC2086
+outer=$(initramfs tests/e2e/guest/kvm-outer.sh .cpio "$modules/virt/lib/irqbypass.ko=modules/irqbypass.ko" \
+	"$modules/arch/x86/kvm/kvm.ko=modules/kvm.ko" "$modules/arch/x86/kvm/kvm-amd.ko=modules/kvm-amd.ko" $files)
+
+log=$work/log
+timeout -k 5 400 qemu-system-x86_64 -machine q35 -accel tcg -cpu qemu64,+svm,+npt -smp 1 -m 1024 -display none \
+	-no-reboot -nodefaults -serial stdio -monitor none -kernel "$image" -initrd "$outer" \
+	-append "console=ttyS0 panic=-1 quiet" </dev/null >"$log" 2>"$log.err" || fault "the outer machine ended with status $?"
+tr -d '\r' <"$log" >"$log.txt"
+
+# expect NAME TEXT
+expect() {
+	section "$log" "$1" | grep -qaF "$2" || fault "$1: not seen: $2"
+}
+for name in one two verbose reboot default; do
+	expect "$name" "inner slept"
+	section "$log" "$name" | grep -a 'inner complains' && fault "$name: the inner kernel complains"
+done
+for name in one two verbose default; do expect "$name" "status 0"; done
+expect one "inner up: 1 CPUs, clock kvm-clock"
+expect two "inner up: 2 CPUs, clock kvm-clock"
+expect verbose "Linux version"
+expect reboot "status 2"
+section "$log" default | grep -a 'trying soft' && fault "default: KVM was passed over"
+grep -q '^=== done' "$log.txt" || fault "the outer guest did not finish"
+[ "$faults" -eq 0 ] || tail -n 60 "$log.txt" "$log.err"
+finish
