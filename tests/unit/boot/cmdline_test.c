@@ -3,7 +3,8 @@
 
 #include "boot/loader/cmdline.h"
 
-#define PREFIX "reboot=k panic=1 earlyprintk=serial i8042.dumbkbd=1 i8042.noaux=1"
+#define QUIET_PREFIX "reboot=k panic=1 i8042.dumbkbd=1 i8042.noaux=1"
+#define PREFIX	     QUIET_PREFIX " earlyprintk=serial"
 
 static void expect(struct cmdline_parts parts, const char *line)
 {
@@ -18,17 +19,25 @@ static void line_is_prefix_console_root_and_user(void **state)
 {
 	expect((struct cmdline_parts){.console = "ttyS0"},
 	       PREFIX " console=ttyS0 root=/dev/vda rw");
-	expect((struct cmdline_parts){.console = "hvc0", .user = "quiet"},
-	       PREFIX " console=hvc0 root=/dev/vda rw quiet");
-	expect((struct cmdline_parts){.user = "quiet"}, PREFIX " root=/dev/vda rw quiet");
+	expect((struct cmdline_parts){.console = "hvc0", .user = "debug"},
+	       PREFIX " console=hvc0 root=/dev/vda rw debug");
+	expect((struct cmdline_parts){.user = "debug"}, PREFIX " root=/dev/vda rw debug");
+}
+
+static void quiet_boot_has_no_early_messages(void **state)
+{
+	expect((struct cmdline_parts){.console = "ttyS0", .user = "quiet"},
+	       QUIET_PREFIX " console=ttyS0 root=/dev/vda rw quiet");
+	expect((struct cmdline_parts){.console = "ttyS0", .user = "nolapic quiet"},
+	       QUIET_PREFIX " console=ttyS0 root=/dev/vda rw nolapic quiet");
 }
 
 static void root_is_the_users_when_given(void **state)
 {
 	expect((struct cmdline_parts){.console = "ttyS0", .user = "root=/dev/sda1 ro"},
 	       PREFIX " console=ttyS0 root=/dev/sda1 ro");
-	expect((struct cmdline_parts){.console = "ttyS0", .user = "quiet root=LABEL=x"},
-	       PREFIX " console=ttyS0 quiet root=LABEL=x");
+	expect((struct cmdline_parts){.console = "ttyS0", .user = "debug root=LABEL=x"},
+	       PREFIX " console=ttyS0 debug root=LABEL=x");
 }
 
 static void nfsroot_is_not_root(void **state)
@@ -61,6 +70,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(line_is_prefix_console_root_and_user),
+		cmocka_unit_test(quiet_boot_has_no_early_messages),
 		cmocka_unit_test(root_is_the_users_when_given),
 		cmocka_unit_test(nfsroot_is_not_root),
 		cmocka_unit_test(no_defaults_means_exactly_the_users_line),
