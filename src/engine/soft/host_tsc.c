@@ -2,7 +2,7 @@
 /*
  * The frequency of the host's TSC: from the kernel where it tells (the time conversion in a perf
  * event's page), from CPUID where the processor tells exactly, else by comparing the counter with
- * CLOCK_MONOTONIC_RAW for a few milliseconds. Measured once per process. Any thread.
+ * CLOCK_MONOTONIC_RAW for a millisecond. Measured once per process. Any thread.
  */
 #include <cpuid.h>
 #include <linux/perf_event.h>
@@ -16,9 +16,12 @@
 #include "base/base.h"
 #include "engine/soft/pvclock.h"
 
-/* With pairs good to 20 ns this gives 10 ppm. */
-#define MEASURE_NS (4 * NS_PER_MS)
-#define NR_PAIRS   16
+/*
+ * The two pairs are wrong by nearly the same, so a millisecond gives 3 ppm (spread of 40 measurements
+ * on a loaded machine).
+ */
+#define MEASURE_NS NS_PER_MS
+#define NR_PAIRS   64
 
 /* The counter and the clock at one moment. */
 struct pair {

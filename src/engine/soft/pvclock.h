@@ -13,7 +13,7 @@ struct cpu;
 struct pvclock;
 struct pvclock_vcpu;
 
-/* The frequency of the host's TSC in kHz, measured once in under 5 ms; 0 if it is not invariant. */
+/* The frequency of the host's TSC in kHz, measured once in a millisecond; 0 if it is not invariant. */
 uint32_t host_tsc_khz(void);
 
 /* One per VM, at 0 ns. The guest's TSC counts at tsc_khz: the host's TSC or else the host's clock.
