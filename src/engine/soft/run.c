@@ -245,6 +245,8 @@ static inline void run_block(struct cpu *c, struct block *b)
 	c->insn_count += b->nr;
 }
 
+/* Not inlined: beside a setjmp() the compiler would keep c in memory. */
+static void run_blocks(struct cpu *c) __attribute__((noinline));
 static void run_blocks(struct cpu *c)
 {
 	while (likely(!atomic_load_explicit(&c->requests, memory_order_relaxed)) &&
@@ -256,6 +258,7 @@ static void run_blocks(struct cpu *c)
  * With something waiting for the interrupt flag, which any block may set. The shadow of STI lasts one
  * instruction, so that STI; NOP; CLI lets the interrupt in.
  */
+static void run_blocks_waiting(struct cpu *c) __attribute__((noinline));
 static void run_blocks_waiting(struct cpu *c)
 {
 	do
