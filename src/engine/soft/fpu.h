@@ -32,9 +32,9 @@ void fpu_get(const struct cpu *c, struct kvm_fpu *fpu);
 int fpu_set(struct cpu *c, const struct kvm_fpu *fpu);
 
 /*
- * Maps the memory that holds generated code and takes SIGFPE, which tells of vector exceptions that
- * a guest has unmasked. Called once before the first vCPU exists; more calls do nothing. Returns 0
- * or a negative errno with a sentence in err.
+ * Maps the memory that holds generated code and takes SIGFPE, which tells of vector exceptions that a
+ * guest has unmasked. Called whenever the engine is opened, before any vCPU runs. Returns 0 or a
+ * negative errno with a sentence in err.
  */
 int simd_init(struct error *err);
 

@@ -15,7 +15,7 @@
 /* Of this thread; NULL while a SIGFPE would be a mistake of ours. */
 static _Thread_local struct simd_trap *armed;
 
-/* What SIGFPE did before; written before the first trap is armed. */
+/* What SIGFPE did before; written while no trap is armed. */
 static struct sigaction previous;
 
 /* Not ours: what would have happened without us. By default the instruction runs again and ends. */
@@ -60,11 +60,16 @@ uint32_t simd_trap_disarm(void)
 
 int simd_trap_init(struct error *err)
 {
-	struct sigaction action = {.sa_sigaction = on_sigfpe,
-				   .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
+	struct sigaction action = {.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK}, now;
 
+	if (sigaction(SIGFPE, NULL, &now) < 0)
+		return error_set_errno(err, -errno, "signal SIGFPE");
+	if (now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_sigfpe)
+		return 0;
+	previous = now;
+	action.sa_sigaction = on_sigfpe;
 	sigemptyset(&action.sa_mask);
-	if (sigaction(SIGFPE, &action, &previous) < 0)
+	if (sigaction(SIGFPE, &action, NULL) < 0)
 		return error_set_errno(err, -errno, "signal SIGFPE");
 	return 0;
 }

@@ -2,8 +2,7 @@
 /*
  * Floating-point exceptions of the host as results: a vCPU thread arms a trap, runs an instruction
  * with exceptions unmasked in MXCSR, and SIGFPE brings it back to where it armed it. Only for
- * guests that unmask exceptions. The handler is installed once per process; a SIGFPE of any other
- * code ends the process as it would without.
+ * guests that unmask exceptions. A SIGFPE of any other code does what it would without us.
  */
 #ifndef ENGINE_SOFT_INTERP_SIMD_TRAP_H
 #define ENGINE_SOFT_INTERP_SIMD_TRAP_H
@@ -24,7 +23,10 @@ void simd_trap_arm(struct simd_trap *trap);
 /* Returns MXCSR as it was at the exception, 0 when there was none. */
 uint32_t simd_trap_disarm(void);
 
-/* Installs the handler. Returns 0 or a negative errno with a sentence in err. */
+/*
+ * Installs the handler if it is not there: somebody else may have taken the signal since. Returns 0
+ * or a negative errno with a sentence in err.
+ */
 int simd_trap_init(struct error *err);
 
 #endif

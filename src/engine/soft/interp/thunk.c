@@ -69,15 +69,13 @@ static int arena_map(struct error *err)
 
 int simd_init(struct error *err)
 {
-	int rc = 0;
+	int rc;
 
 	BUG_ON(nr_insn_rows > THUNK_ROWS_MAX);
 	pthread_mutex_lock(&lock);
-	if (!arena.writable) {
-		rc = simd_trap_init(err);
-		if (!rc)
-			rc = arena_map(err);
-	}
+	rc = simd_trap_init(err);
+	if (!rc && !arena.writable)
+		rc = arena_map(err);
 	pthread_mutex_unlock(&lock);
 	return rc;
 }
@@ -122,8 +120,8 @@ const struct thunk *thunk_make(const struct insn *i)
 	};
 	bool is_by_stack = thunk_row_is_x87(row) && !form.is_mem;
 
-	BUG_ON(simd_init(NULL));
 	pthread_mutex_lock(&lock);
+	BUG_ON(!arena.writable && arena_map(NULL));
 	if (is_by_stack || thunk_row_has_imm(row)) {
 		struct thunk *directory = atomic_load_explicit(slot, memory_order_relaxed);
 
