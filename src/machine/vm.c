@@ -308,6 +308,11 @@ void vm_free(struct vm *vm)
 {
 	if (!vm)
 		return;
+	/* From here on signals end the process: the console may wait for whoever reads it. */
+	if (vm->signal_watch.fd >= 0) {
+		close(vm->signal_watch.fd);
+		pthread_sigmask(SIG_SETMASK, &vm->old_signals, NULL);
+	}
 	kernel_close(vm->kernel);
 	devices_free(&vm->devices);
 	pc_free(vm->pc);
@@ -320,10 +325,6 @@ void vm_free(struct vm *vm)
 	bus_free(vm->pio);
 	mem_free(vm->mem);
 	clock_free(vm->clock);
-	if (vm->signal_watch.fd >= 0) {
-		close(vm->signal_watch.fd);
-		pthread_sigmask(SIG_SETMASK, &vm->old_signals, NULL);
-	}
 	loop_free(vm->loop);
 	symbols_free(vm->symbols);
 	settings_free(&vm->settings);

@@ -18,13 +18,32 @@ timeout 60 "${run[@]}" "$guests/flood.elf" 2>/dev/null </dev/null |
 timeout 60 "${run[@]}" "$guests/flood.elf" 2>/dev/null </dev/null >"$work/flood2"
 [ "$(grep -c 'lazy dog' "$work/flood2")" -eq 4096 ] || fault "$(grep -c 'lazy dog' "$work/flood2") lines of 4096 in a file"
 
+# Output nobody reads holds up neither the second signal nor, once the VM is gone, a third one.
+mkfifo "$work/stuck"
+exec 8<>"$work/stuck"
+"${run[@]}" "$guests/flood.elf" >"$work/stuck" 2>"$work/stuck.err" </dev/null &
+pid=$!
+background="$background $pid"
+for signal in 1 2 3; do
+	sleep 0.7
+	kill -0 $pid 2>/dev/null || fault "a stuck reader: ended before signal $signal"
+	kill -TERM $pid 2>/dev/null
+done
+for _ in $(seq 60); do kill -0 $pid 2>/dev/null || break; sleep 0.05; done
+kill -0 $pid 2>/dev/null && fault "a stuck reader keeps the process from ending"
+wait $pid
+status=$?
+expect_status 143 "a stuck reader"
+exec 8>&-
+
 # 100 KB in one go, through a pipe and from a file; the guest's sum tells that each byte came in order.
 head -c 75000 /dev/urandom | base64 -w 0 | tr -d '\n' | head -c 100000 >"$work/paste"
 expected=$(od -An -v -tu1 -w1 "$work/paste" | awk '{ sum = (sum * 31 + $1) % 4294967296; n++ } END { printf "%08x %08x", n, sum }')
 printf '~' >>"$work/paste"
 got=$( (sleep 0.5; cat "$work/paste"; sleep 5) | timeout 60 "${run[@]}" "$guests/echo.elf" 2>/dev/null | tr -d '\r' | tail -n 2 | tr '\n' ' ')
 [ "${got% }" = "$expected" ] || fault "paste through a pipe: '$got', not '$expected'"
-got=$(timeout 60 "${run[@]}" "$guests/echo.elf" 2>/dev/null <"$work/paste" | tr -d '\r' | tail -n 2 | tr '\n' ' ')
+(head -c 64 /dev/zero; cat "$work/paste") >"$work/early"
+got=$(timeout 60 "${run[@]}" "$guests/echo.elf" 2>/dev/null <"$work/early" | tr -d '\r' | tail -n 2 | tr '\n' ' ')
 [ "${got% }" = "$expected" ] || fault "paste from a file: '$got', not '$expected'"
 
 # On a terminal: the mode is raw while it runs, Ctrl-a x leaves, and the mode comes back.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reads the serial port by polling, slowly, until a zero byte: prints a sum and a count of what came,
- * then ends with value 0. For pastes that are larger than any buffer.
+ * Reads the serial port by polling, slowly, until a '~': prints a count and a sum of what came, then
+ * ends with value 0. For pastes that are larger than any buffer. Zero bytes do not count: those that
+ * arrive before the FIFO is set up are lost, as on hardware.
  */
 #include "multiboot.h"
 
@@ -20,6 +21,8 @@ next:	mov $SERIAL_PORT + 5, %dx
 	mov $SERIAL_PORT, %dx
 	inb %dx, %al
 	movzx %al, %eax
+	test %al, %al
+	jz next
 	cmp $'~', %al
 	je done
 	imul $31, %edi
