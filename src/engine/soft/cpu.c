@@ -138,7 +138,7 @@ static enum tlb_mode tlb_mode_of(const struct cpu *c)
 static bool needs_slow_access(const struct cpu *c)
 {
 	return (c->cpl == 3 && c->rflags & FLAG_AC && c->cr0 & CR0_AM) ||
-	       (c->dr7 & 0xff && debug_has_watchpoints(c));
+	       (needs_step(c) && debug_has_watchpoints(c));
 }
 
 void cpu_update_mode(struct cpu *c)

@@ -17,8 +17,8 @@
 #include "engine/soft/pvclock.h"
 
 /*
- * The two pairs are wrong by nearly the same, so a millisecond gives 3 ppm (spread of 40 measurements
- * on a loaded machine).
+ * The two pairs are wrong by nearly the same, so a millisecond gives 3 ppm (spread of 40
+ * measurements on a loaded machine).
  */
 #define MEASURE_NS NS_PER_MS
 #define NR_PAIRS   64

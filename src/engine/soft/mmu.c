@@ -100,7 +100,7 @@ static gva_t begin_access(struct cpu *c, const struct request *q, gva_t va, unsi
 		check_canonical(c, q, va, size);
 	if (unlikely(c->tlb == c->tlb_slow)) {
 		check_alignment(c, q, va, size);
-		if (!q->is_system && c->dr7 & 0xff)
+		if (!q->is_system)
 			debug_data_access(c, va, size, is_write);
 	}
 	return va;

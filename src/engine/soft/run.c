@@ -117,7 +117,7 @@ static int exit_with(struct cpu *c, uint32_t reason)
 static int exit_debug(struct cpu *c, uint32_t exception, uint64_t dr6)
 {
 	c->run->debug.arch.exception = exception;
-	c->run->debug.arch.pc = (c->rip + c->fetch_base) & c->fetch_mask;
+	c->run->debug.arch.pc = linear_rip(c);
 	c->run->debug.arch.dr6 = DR6_FIXED | dr6;
 	c->run->debug.arch.dr7 =
 		c->guest_debug & KVM_GUESTDBG_USE_HW_BP ? c->guest_debug_dr[7] : c->dr7;
@@ -255,8 +255,8 @@ static void run_blocks(struct cpu *c)
 }
 
 /*
- * With something waiting for the interrupt flag, which any block may set. The shadow of STI lasts one
- * instruction, so that STI; NOP; CLI lets the interrupt in.
+ * With something waiting for the interrupt flag, which any block may set. The shadow of STI lasts
+ * one instruction, so that STI; NOP; CLI lets the interrupt in.
  */
 static void run_blocks_waiting(struct cpu *c) __attribute__((noinline));
 static void run_blocks_waiting(struct cpu *c)
@@ -270,19 +270,12 @@ static void run_blocks_waiting(struct cpu *c)
 /* Instruction breakpoints at rip: GO, or the exit to a debugger, or a fault in c->exception. */
 static int check_breakpoints(struct cpu *c)
 {
-	uint64_t va = (c->rip + c->fetch_base) & c->fetch_mask, dr6;
+	uint64_t dr6;
 
-	if (c->guest_debug & KVM_GUESTDBG_USE_HW_BP) {
-		for (unsigned n = 0; n < 4; n++) {
-			uint64_t dr7 = c->guest_debug_dr[7];
-
-			if (dr7 >> n * 2 & 3 && !(dr7 >> (16 + n * 4) & 3) &&
-			    c->guest_debug_dr[n] == va && !(c->rflags & FLAG_RF))
-				return exit_debug(c, VEC_DB, BIT(n));
-		}
-	}
-	if (c->rflags & FLAG_RF || !(c->dr7 & 0xff) || !debug_instruction_hit(c, va, &dr6))
+	if (c->rflags & FLAG_RF || !debug_instruction_hit(c, linear_rip(c), &dr6))
 		return GO;
+	if (c->guest_debug & KVM_GUESTDBG_USE_HW_BP)
+		return exit_debug(c, VEC_DB, dr6);
 	c->exception = (struct cpu_event){.is_pending = true, .vector = VEC_DB, .payload = dr6};
 	return GO;
 }
@@ -303,16 +296,18 @@ static bool traps_after(const struct cpu *c, const struct insn *i)
 static int step(struct cpu *c, struct block *b)
 {
 	bool has_tf = c->rflags & FLAG_TF;
-	uint64_t dr6;
+	uint64_t dr6, hits;
 
 	c->rflags &= ~(uint64_t)FLAG_RF;
 	run_block(c, b);
 	c->block = NULL;
-	dr6 = debug_take_hits(c);
+	dr6 = hits = debug_take_hits(c);
 	if (has_tf && traps_after(c, &b->insns[0]))
 		dr6 |= DR6_BS;
 	if (c->guest_debug & KVM_GUESTDBG_SINGLESTEP)
-		return exit_debug(c, VEC_DB, DR6_BS);
+		return exit_debug(c, VEC_DB, DR6_BS | hits);
+	if (hits && c->guest_debug & KVM_GUESTDBG_USE_HW_BP)
+		return exit_debug(c, VEC_DB, hits);
 	if (dr6 && !c->in_ss_shadow)
 		c->exception =
 			(struct cpu_event){.is_pending = true, .vector = VEC_DB, .payload = dr6};

@@ -313,7 +313,6 @@ static int soft_vcpu_reset(struct engine_vcpu *v)
 	lapic_reset(c->lapic, false);
 	pvclock_vcpu_reset(c->pvclock);
 	c->mp_state = c->is_bsp ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;
-	c->guest_debug = 0;
 	c->is_delivering = false;
 	atomic_store(&c->requests, 0);
 	memset(c->run, 0, RUN_SIZE);

@@ -758,6 +758,31 @@ static void debugger_breakpoint_stops_before_its_instruction(void **state)
 	tiny_close(&t);
 }
 
+GUEST_CODE(watched_guest, 64,
+	   "mov $0x10000, %ebx\n"
+	   "mov (%rbx), %eax\n"
+	   "movb $1, 3(%rbx)\n"
+	   "nop\n"
+	   "out %al, $0xf0\n");
+
+static void debugger_watchpoint_stops_after_the_store(void **state)
+{
+	struct kvm_guest_debug dbg = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP};
+	struct tiny t;
+
+	dbg.arch.debugreg[1] = PHYS_DATA;
+	dbg.arch.debugreg[7] = 0x404 | 0xdu << 20; /* 4 bytes, stores */
+	tiny_open(&t, 1);
+	tiny_load(&t, PHYS_CODE, watched_guest);
+	tiny_long_mode(&t);
+	assert_int_equal(engine_vcpu_set_guest_debug(t.vcpu[0], &dbg), 0);
+	tiny_expect(&t, KVM_EXIT_DEBUG);
+	assert_int_equal(t.run->debug.arch.pc, PHYS_CODE + 11);
+	assert_int_equal(t.run->debug.arch.dr6 & 15, 2);
+	tiny_expect_out(&t, STOP_PORT);
+	tiny_close(&t);
+}
+
 GUEST_CODE(trap_flag_guest, 64,
 	   "pushfq\n"
 	   "orl $0x100, (%rsp)\n"
@@ -894,6 +919,7 @@ int main(void)
 		cmocka_unit_test(linear_addresses_translate),
 		cmocka_unit_test(debugger_steps_one_instruction_at_a_time),
 		cmocka_unit_test(debugger_breakpoint_stops_before_its_instruction),
+		cmocka_unit_test(debugger_watchpoint_stops_after_the_store),
 		cmocka_unit_test(trap_flag_traps_after_each_instruction),
 		cmocka_unit_test(log_names_the_pages_written),
 		cmocka_unit_test(guest_clock_page_has_a_scale),
