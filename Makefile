@@ -97,7 +97,7 @@ check-unit: $(UNIT_BINS)
 
 # Every fuzz/*_fuzz.c is a libFuzzer target, linked with the folders that parse untrusted bytes.
 FUZZ_SECONDS ?= 10
-FUZZ_DIRS    := $(wildcard $(addprefix src/,base host config x86 core boot engine))
+FUZZ_DIRS    := $(wildcard $(addprefix src/,base host config x86 core boot engine backend chipset device))
 FUZZ_OBJS    := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(shell find $(FUZZ_DIRS) -name '*.c'))
 FUZZ_BINS    := $(patsubst fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard fuzz/*_fuzz.c))
 FUZZ_CFLAGS   = -std=gnu11 -Isrc -Ifuzz -D_GNU_SOURCE -DBANTAM_VERSION='"fuzz"' -pthread -O1 -g \

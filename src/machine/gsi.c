@@ -68,6 +68,14 @@ struct irq_line gsi_line(struct gsi_router *r, unsigned gsi)
 
 void gsi_router_reset(struct gsi_router *r)
 {
-	for (unsigned gsi = 0; gsi < NR_GSIS; gsi++)
+	pthread_mutex_lock(&r->lock);
+	for (unsigned gsi = 0; gsi < NR_GSIS; gsi++) {
+		if (!r->high[gsi])
+			continue;
 		r->high[gsi] = 0;
+		if (gsi < PIC_PINS)
+			irq_lower(&r->pic[gsi]);
+		irq_lower(&r->ioapic[gsi]);
+	}
+	pthread_mutex_unlock(&r->lock);
 }
