@@ -95,13 +95,13 @@ $(BUILD)/tests/guest/%.elf: tests/guest/%.S tests/guest/multiboot.h tests/guest/
 check-unit: $(UNIT_BINS)
 	@failed=0; for t in $(UNIT_BINS); do $$t || failed=1; done; exit $$failed
 
-# Every fuzz/*_fuzz.c is a libFuzzer target, linked with the folders that parse untrusted bytes.
+# Every fuzz/*_fuzz.c is a libFuzzer target, linked with what it names of the rest.
 FUZZ_SECONDS ?= 10
-FUZZ_DIRS    := $(wildcard $(addprefix src/,base host config x86 core boot engine backend chipset device))
-FUZZ_OBJS    := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(shell find $(FUZZ_DIRS) -name '*.c'))
+FUZZ_OBJS    := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out src/cli/main.c,$(SRCS)))
 FUZZ_BINS    := $(patsubst fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard fuzz/*_fuzz.c))
 FUZZ_CFLAGS   = -std=gnu11 -Isrc -Ifuzz -D_GNU_SOURCE -DBANTAM_VERSION='"fuzz"' -pthread -O1 -g \
-	-fno-strict-aliasing -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+	-fno-strict-aliasing -fno-omit-frame-pointer -mno-red-zone \
+	-Wno-gnu-variable-sized-type-not-at-end -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
 $(BUILD)/fuzz/src/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
@@ -127,4 +127,4 @@ fuzz: $(FUZZ_BINS)
 clean:
 	rm -rf $(BUILD)
 
--include $(OBJS:.o=.d) $(CPU_OBJS:.o=.d) $(UNIT_BINS:=.d)
+-include $(OBJS:.o=.d) $(CPU_OBJS:.o=.d) $(UNIT_BINS:=.d) $(FUZZ_OBJS:.o=.d)
