@@ -53,7 +53,7 @@ static inline uint64_t thunk_run(struct cpu *c, const struct insn *i, const stru
 struct operand {
 	gva_t va;
 	void *at;
-	uint8_t bounce[VECTOR_BYTES_MAX] __attribute__((aligned(32)));
+	uint8_t bounce[VECTOR_BYTES_MAX] __attribute__((aligned(16)));
 };
 
 /* While #AC may be due: VCVTPH2PS and VCVTPS2PH are exempt from it even with 8 bytes. */
@@ -62,8 +62,8 @@ static inline bool is_bytewise(const struct cpu *c, const struct thunk *t)
 	return c->tlb == c->tlb_slow && t->is_exempt_from_ac;
 }
 
-static inline void operand_prepare(struct cpu *c, const struct insn *i, const struct thunk *t,
-				   struct operand *o)
+static inline __attribute__((always_inline)) void
+operand_prepare(struct cpu *c, const struct insn *i, const struct thunk *t, struct operand *o)
 {
 	o->at = o->bounce;
 	if (!t->mem_size)
@@ -80,21 +80,52 @@ static inline void operand_prepare(struct cpu *c, const struct insn *i, const st
 		o->at = simd_source(c, i, o->va, t->mem_size, o->bounce);
 }
 
-static inline void operand_finish(struct cpu *c, const struct insn *i, const struct thunk *t,
-				  const struct operand *o)
+/* Each size is a case of its own, so that it becomes host stores instead of a copy loop. */
+static void store_by_size(struct cpu *c, const struct insn *i, gva_t va, const void *from,
+			  unsigned size)
 {
-	if (!t->is_store)
-		return;
-	if (unlikely(is_bytewise(c, t))) {
-		simd_check_write(c, i, o->va, t->mem_size);
-		for (unsigned n = 0; n < t->mem_size; n++)
-			mmu_store8(c, i, o->va + n, o->bounce[n]);
-	} else {
-		simd_store(c, i, o->va, o->bounce, t->mem_size);
+	switch (size) {
+	case 1:
+		simd_store(c, i, va, from, 1);
+		break;
+	case 2:
+		simd_store(c, i, va, from, 2);
+		break;
+	case 4:
+		simd_store(c, i, va, from, 4);
+		break;
+	case 8:
+		simd_store(c, i, va, from, 8);
+		break;
+	case 16:
+		simd_store(c, i, va, from, 16);
+		break;
+	default:
+		simd_store(c, i, va, from, 32);
+		break;
 	}
 }
 
-static const struct thunk *thunk_or_ud(struct cpu *c, const struct insn *i)
+static void store_bytewise(struct cpu *c, const struct insn *i, gva_t va, const uint8_t *from,
+			   unsigned size)
+{
+	simd_check_write(c, i, va, size);
+	for (unsigned n = 0; n < size; n++)
+		mmu_store8(c, i, va + n, from[n]);
+}
+
+static inline void operand_finish(struct cpu *c, const struct insn *i, const struct thunk *t,
+				  const struct operand *o)
+{
+	if (likely(!t->is_store))
+		return;
+	if (unlikely(is_bytewise(c, t)))
+		store_bytewise(c, i, o->va, o->bounce, t->mem_size);
+	else
+		store_by_size(c, i, o->va, o->bounce, t->mem_size);
+}
+
+static inline const struct thunk *thunk_or_ud(struct cpu *c, const struct insn *i)
 {
 	const struct thunk *t = thunk_find(i);
 

@@ -183,7 +183,7 @@ static void env_unpack(struct cpu *c, const struct insn *i, const uint8_t *image
 	simd_touch(c, XCR0_X87);
 }
 
-void x_fnstenv(struct cpu *c, const struct insn *i)
+static inline void run_fnstenv(struct cpu *c, const struct insn *i)
 {
 	uint8_t image[ENV_MAX];
 
@@ -193,20 +193,30 @@ void x_fnstenv(struct cpu *c, const struct insn *i)
 	c->fpu.fcw |= FSW_EXCEPTIONS; /* masks all */
 	x87_normalise(&c->fpu);
 	simd_touch(c, XCR0_X87);
+}
+
+void x_fnstenv(struct cpu *c, const struct insn *i)
+{
+	run_fnstenv(c, i);
 	NEXT(c, i);
 }
 
-void x_fldenv(struct cpu *c, const struct insn *i)
+static inline void run_fldenv(struct cpu *c, const struct insn *i)
 {
 	uint8_t image[ENV_MAX];
 
 	x87_check(c, i, true);
 	mmu_load_bytes(c, i, ea(c, i, env_bytes(i), false), image, env_bytes(i));
 	env_unpack(c, i, image);
+}
+
+void x_fldenv(struct cpu *c, const struct insn *i)
+{
+	run_fldenv(c, i);
 	NEXT(c, i);
 }
 
-void x_fnsave(struct cpu *c, const struct insn *i)
+static inline void run_fnsave(struct cpu *c, const struct insn *i)
 {
 	uint8_t image[ENV_MAX + 8 * ST_BYTES];
 	unsigned len = env_bytes(i) + 8 * ST_BYTES;
@@ -218,10 +228,15 @@ void x_fnsave(struct cpu *c, const struct insn *i)
 	mmu_store_bytes(c, i, ea(c, i, len, true), image, len);
 	x87_init(&c->fpu);
 	simd_touch(c, XCR0_X87);
+}
+
+void x_fnsave(struct cpu *c, const struct insn *i)
+{
+	run_fnsave(c, i);
 	NEXT(c, i);
 }
 
-void x_frstor(struct cpu *c, const struct insn *i)
+static inline void run_frstor(struct cpu *c, const struct insn *i)
 {
 	uint8_t image[ENV_MAX + 8 * ST_BYTES];
 	unsigned len = env_bytes(i) + 8 * ST_BYTES;
@@ -231,5 +246,10 @@ void x_frstor(struct cpu *c, const struct insn *i)
 	env_unpack(c, i, image);
 	for (unsigned n = 0; n < 8; n++)
 		memcpy(c->fpu.st[n], image + env_bytes(i) + n * ST_BYTES, ST_BYTES);
+}
+
+void x_frstor(struct cpu *c, const struct insn *i)
+{
+	run_frstor(c, i);
 	NEXT(c, i);
 }

@@ -111,7 +111,7 @@ void x_fxsave(struct cpu *c, const struct insn *i)
 	NEXT(c, i);
 }
 
-void x_fxrstor(struct cpu *c, const struct insn *i)
+static inline void run_fxrstor(struct cpu *c, const struct insn *i)
 {
 	uint8_t area[LEGACY_BYTES];
 
@@ -127,6 +127,11 @@ void x_fxrstor(struct cpu *c, const struct insn *i)
 	c->fpu.mxcsr = area_mxcsr(area);
 	memcpy(c->fpu.xmm, area + XMM_AT, vector_bytes(c));
 	simd_touch(c, XCR0_X87 | XCR0_SSE);
+}
+
+void x_fxrstor(struct cpu *c, const struct insn *i)
+{
+	run_fxrstor(c, i);
 	NEXT(c, i);
 }
 
