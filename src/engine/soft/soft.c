@@ -314,7 +314,9 @@ static int soft_vcpu_reset(struct engine_vcpu *v)
 	pvclock_vcpu_reset(c->pvclock);
 	c->mp_state = c->is_bsp ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;
 	c->is_delivering = false;
-	atomic_store(&c->requests, 0);
+	/* Those that are not about the guest stay: a timer that has fired is set anew only on its
+	 * request. */
+	atomic_fetch_and(&c->requests, REQ_TIMER | REQ_SAFE | REQ_TLB_FLUSH);
 	memset(c->run, 0, RUN_SIZE);
 	return 0;
 }
