@@ -222,7 +222,8 @@ void cpu_reset(struct cpu *c, bool is_init)
 	c->dr6 = 0xffff0ff0;
 	c->dr7 = 0x400;
 	c->exception = c->interrupt = (struct cpu_event){.is_pending = false};
-	c->nmi_pending = c->nmi_masked = false;
+	c->nmi_pending = 0;
+	c->nmi_masked = false;
 	c->mmio.nr = c->mmio.next = 0;
 	c->mmio.is_pending = false;
 	c->pio.state = PIO_NONE;

@@ -170,7 +170,9 @@ struct cpu {
 
 	struct cpu_event exception; /* being delivered or to be delivered next */
 	struct cpu_event interrupt; /* external vector queued by engine_vcpu_interrupt() */
-	bool nmi_pending, nmi_masked;
+	uint8_t nmi_pending;	     /* NMIs to deliver: one, or two while none is in service */
+	bool nmi_masked;
+	_Atomic uint32_t nmi_queued; /* any thread: NMIs sent with REQ_NMI */
 	uint8_t sipi_vector; /* any thread, under the LAPIC's lock */
 	uint32_t mp_state;   /* KVM_MP_STATE_* */
 

@@ -73,6 +73,18 @@ static void take_sipi(struct cpu *c)
 	cpu_update_mode(c);
 }
 
+/*
+ * Two NMIs that come before the first is delivered are both kept: the second as the one a CPU
+ * remembers while the first is in service.
+ */
+static void take_nmis(struct cpu *c)
+{
+	uint32_t sent = atomic_exchange(&c->nmi_queued, 0);
+	uint32_t limit = c->nmi_masked ? 1 : 2;
+
+	c->nmi_pending = (uint8_t)min(c->nmi_pending + sent, limit);
+}
+
 /* Everything but REQ_KICK, of which the caller is told. */
 static bool take_requests(struct cpu *c)
 {
@@ -89,7 +101,7 @@ static bool take_requests(struct cpu *c)
 	if (requests & REQ_SIPI)
 		take_sipi(c);
 	if (requests & REQ_NMI)
-		c->nmi_pending = true;
+		take_nmis(c);
 	if (requests & REQ_TIMER && vcpu_timer_is_due(soft_vcpu_of(c)))
 		lapic_timer_expired(c->lapic);
 	return requests & REQ_KICK;
@@ -147,6 +159,8 @@ static int deliver_pending_exception(struct cpu *c)
 {
 	enum deliver_result result;
 
+	/* The trap of a single-stepped HLT ends it. */
+	c->is_halted = false;
 	c->is_delivering = true;
 	result = deliver_exception(c);
 	c->is_delivering = false;
@@ -174,8 +188,8 @@ static int deliver_events(struct cpu *c, bool *again)
 		return deliver_pending_exception(c);
 	if (c->interrupt.is_pending)
 		return deliver_external(c);
-	if (c->nmi_pending && !c->nmi_masked && !c->in_ss_shadow) {
-		c->nmi_pending = false;
+	if (c->nmi_pending && !c->nmi_masked && !c->in_shadow) {
+		c->nmi_pending--;
 		return deliver_vector(c, VEC_NMI);
 	}
 	if (can_interrupt(c)) {
@@ -276,6 +290,9 @@ static int check_breakpoints(struct cpu *c)
 		return GO;
 	if (c->guest_debug & KVM_GUESTDBG_USE_HW_BP)
 		return exit_debug(c, VEC_DB, dr6);
+	/* Intel: the instruction after MOV SS or POP SS is not broken on. */
+	if (c->in_ss_shadow && !cpu_is_amd(c))
+		return GO;
 	c->exception = (struct cpu_event){.is_pending = true, .vector = VEC_DB, .payload = dr6};
 	return GO;
 }
@@ -308,7 +325,12 @@ static int step(struct cpu *c, struct block *b)
 		return exit_debug(c, VEC_DB, DR6_BS | hits);
 	if (hits && c->guest_debug & KVM_GUESTDBG_USE_HW_BP)
 		return exit_debug(c, VEC_DB, hits);
-	if (dr6 && !c->in_ss_shadow)
+	if (c->in_ss_shadow) {
+		/* The trap of a breakpoint waits for the next instruction, a step's is lost. */
+		c->debug_hits = hits;
+		return GO;
+	}
+	if (dr6)
 		c->exception =
 			(struct cpu_event){.is_pending = true, .vector = VEC_DB, .payload = dr6};
 	return GO;

@@ -252,7 +252,10 @@ static void on_interrupt(void *cpu)
 
 static void on_nmi(void *cpu)
 {
-	cpu_request(cpu, REQ_NMI);
+	struct cpu *c = cpu;
+
+	atomic_fetch_add(&c->nmi_queued, 1);
+	cpu_request(c, REQ_NMI);
 }
 
 static void on_init(void *cpu)
@@ -396,7 +399,7 @@ static int soft_vcpu_interrupt(struct engine_vcpu *v, unsigned vector)
 
 static int soft_vcpu_nmi(struct engine_vcpu *v)
 {
-	cpu_request(soft_cpu_of(v), REQ_NMI);
+	on_nmi(soft_cpu_of(v));
 	return 0;
 }
 

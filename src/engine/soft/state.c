@@ -345,8 +345,9 @@ int soft_set_events(struct engine_vcpu *v, const struct kvm_vcpu_events *ev)
 		c->in_ss_shadow = ev->interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS;
 	}
 	if (ev->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
-		c->nmi_pending = ev->nmi.pending;
-	c->nmi_pending |= ev->nmi.injected;
+		c->nmi_pending = min(ev->nmi.pending, (uint8_t)2);
+	if (ev->nmi.injected && !c->nmi_pending)
+		c->nmi_pending = 1;
 	c->nmi_masked = ev->nmi.masked;
 	if (ev->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR)
 		c->sipi_vector = (uint8_t)ev->sipi_vector;

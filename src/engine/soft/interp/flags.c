@@ -50,6 +50,13 @@ void x_std(struct cpu *c, const struct insn *i)
 	NEXT(c, i);
 }
 
+/* Not in the manuals, yet in every CPU: AL becomes 0xff or 0 by CF. */
+void x_salc(struct cpu *c, const struct insn *i)
+{
+	set8(c, GPR(RAX), c->rflags & FLAG_CF ? 0xff : 0);
+	NEXT(c, i);
+}
+
 static unsigned iopl(const struct cpu *c)
 {
 	return (c->rflags & FLAG_IOPL) >> 12;

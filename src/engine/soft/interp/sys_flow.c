@@ -70,6 +70,8 @@ void x_int(struct cpu *c, const struct insn *i)
 void x_int1(struct cpu *c, const struct insn *i)
 {
 	deliver_soft(c, i, VEC_DB, EVENT_PRIVILEGED, false);
+	/* The trap of a breakpoint met under MOV SS is part of this one. */
+	c->dr6 |= debug_take_hits(c);
 }
 
 /* A debugger's software breakpoint goes to the debugger; at the next entry it is met again. */

@@ -319,7 +319,7 @@ static void undo_exception(struct cpu *c, const struct cpu_event *saved)
 static void undo_interrupt(struct cpu *c, const struct cpu_event *saved)
 {
 	if (saved->vector == VEC_NMI)
-		c->nmi_pending = true;
+		c->nmi_pending++;
 	else
 		c->interrupt = *saved;
 }

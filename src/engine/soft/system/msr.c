@@ -208,7 +208,7 @@ static bool read_apic_base(struct cpu *c, const struct msr *m, uint32_t index, u
 static bool write_apic_base(struct cpu *c, const struct msr *m, uint32_t index, uint64_t value,
 			    bool is_host)
 {
-	if (!lapic_set_base(c->lapic, value, is_host))
+	if (value >> cpu_phys_bits(c) || !lapic_set_base(c->lapic, value, is_host))
 		return false;
 	mmu_flush_all(c);
 	return true;
@@ -276,7 +276,7 @@ static bool write_mce_bank(struct cpu *c, const struct msr *m, uint32_t index, u
 
 	if (which == 0 && value && value != ~0ull)
 		return false;
-	if (which != 0 && value && !is_host)
+	if (which == 1 && value && !is_host)
 		return false;
 	*msr_field(c, m, index) = value;
 	return true;
@@ -433,6 +433,7 @@ static const struct msr msrs[] = {
 	{ONE(MSR_GS_BASE), read_field, write_canonical, BASE_OF(SEG_GS)},
 	{ONE(MSR_KERNEL_GS_BASE), read_field, write_canonical, FIELD(kernel_gs_base)},
 	{ONE(MSR_TSC_AUX), read_field, write_tsc_aux, FIELD(tsc_aux), LOW_32},
+	{RUN(0xc0010000, 8), read_const, write_dropped},		/* no event is counted */
 	{ONE(0xc0010010), read_const, write_dropped},			/* SYSCFG */
 	{ONE(0xc0010015), read_zero, write_checked, .arg = HWCR_VALID}, /* HWCR */
 	{ONE(0xc0010055), read_const, write_dropped},			/* INT_PENDING */

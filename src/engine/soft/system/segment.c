@@ -279,12 +279,15 @@ void segment_drop_inner(struct cpu *c)
 	static const uint8_t data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
 
 	for (unsigned k = 0; k < ARRAY_SIZE(data); k++) {
-		const struct segment *s = &c->seg[data[k]];
+		struct segment *s = &c->seg[data[k]];
 		const uint16_t conforming = SEG_TYPE_CODE | SEG_TYPE_CONFORM;
 
 		if (s->attr & SEG_ATTR_UNUSABLE || (s->attr & conforming) == conforming)
 			continue;
-		if ((s->attr & SEG_ATTR_DPL) >> 5 < c->cpl)
-			segment_set_null(c, data[k], 0);
+		/* Only the selector goes: FS and GS keep their bases. */
+		if ((s->attr & SEG_ATTR_DPL) >> 5 < c->cpl) {
+			s->attr = SEG_ATTR_UNUSABLE;
+			s->selector = 0;
+		}
 	}
 }

@@ -78,6 +78,9 @@ void fast_sysret(struct cpu *c, const struct insn *i, unsigned size)
 	}
 	set_flat_stack(c, (uint16_t)(selector + 8), 3);
 	cpu_update_mode(c);
+	/* Unlike IRET's, a TF that SYSRET sets traps before the next instruction. */
+	if (c->rflags & FLAG_TF)
+		cpu_debug_trap(c, c->rip, DR6_BS);
 }
 
 void fast_sysenter(struct cpu *c, const struct insn *i)

@@ -268,6 +268,9 @@ static void msr_writes_are_checked(void **state)
 		{MSR_EFER, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE, 0x80},
 		{MSR_EFER, EFER_SCE | EFER_NXE, VEC_GP}, /* LME with paging on */
 		{MSR_EFER, EFER_SVME | EFER_LME | EFER_LMA, VEC_GP},
+		{MSR_IA32_MC0_CTL + 2, 1, 0x80},
+		{MSR_IA32_APICBASE, 0xfee00900, 0x80},
+		{MSR_IA32_APICBASE, 0xfee00900 | BIT64(60), VEC_GP},
 		{0x12345678, 0, VEC_GP},
 		{0x4b564d02, 1, VEC_GP}, /* KVM's async page faults are not offered */
 	};
@@ -389,6 +392,49 @@ static void data_breakpoint_is_a_trap(void **state)
 	assert_int_equal(get64(g, AT_STACK - 40), AT_CODE + 13);
 	engine_vcpu_get_debugregs(g->vcpu, &dr);
 	assert_int_equal(dr.dr6 & 0xf, 1);
+}
+
+GUEST_CODE(watch_ss_int1, ".code64\n movq %rax, %dr0\n movq %rcx, %dr7\n movw 0xb000, %ss\n"
+			  ".byte 0xf1\n nop\n hlt\n");
+
+static void watchpoint_of_mov_ss_joins_int1(void **state)
+{
+	struct sys_guest *g = *state;
+	struct kvm_debugregs dr;
+
+	sys_guest_long(g, LOAD(g, watch_ss_int1), 0, 0);
+	put16(g, AT_DATA, KERNEL_DS);
+	/* Two bytes at AT_DATA, reads and writes. */
+	set_reg(g, AT_DATA, 0x401 | 0x70000, 0);
+	assert_int_equal(sys_guest_run(g), VEC_DB);
+	assert_int_equal(get64(g, AT_STACK - 40), AT_CODE + 14);
+	engine_vcpu_get_debugregs(g->vcpu, &dr);
+	assert_int_equal(dr.dr6 & 0xf, 1);
+	/* The handler runs its own instructions: no second trap waits. */
+	assert_int_equal(g->regs.rip, handler_of(VEC_DB) + 4);
+}
+
+GUEST_CODE(break_ss, ".code64\n movq %rax, %dr0\n movq %rcx, %dr7\n movw %dx, %ss\n nop\n nop\n"
+		     "int $0x80\n");
+
+static void instruction_after_mov_ss_is_not_broken_on(void **state)
+{
+	struct sys_guest *g = *state;
+
+	sys_guest_long(g, LOAD(g, break_ss), 0, 0);
+	set_reg(g, AT_CODE + 8, 0x401, KERNEL_DS);
+	assert_int_equal(sys_guest_run(g), 0x80);
+}
+
+GUEST_CODE(step_hlt, ".code64\n pushfq\n orq $0x100, (%rsp)\n popfq\n hlt\n nop\n");
+
+static void single_stepped_hlt_traps(void **state)
+{
+	struct sys_guest *g = *state;
+
+	sys_guest_long(g, LOAD(g, step_hlt), 0, 0);
+	assert_int_equal(sys_guest_run(g), VEC_DB);
+	assert_int_equal(get64(g, AT_STACK - 40), AT_CODE + 11);
 }
 
 GUEST_CODE(general_detect, ".code64\n movq %dr1, %rax\n hlt\n");
@@ -564,6 +610,9 @@ int main(void)
 		sys_test(instruction_breakpoint_is_a_fault),
 		sys_test(rf_passes_an_instruction_breakpoint),
 		sys_test(data_breakpoint_is_a_trap),
+		sys_test(watchpoint_of_mov_ss_joins_int1),
+		sys_test(instruction_after_mov_ss_is_not_broken_on),
+		sys_test(single_stepped_hlt_traps),
 		sys_test(general_detect_faults_and_clears_gd),
 		sys_test(dr4_is_dr6_unless_de),
 		sys_test(io_bitmap_decides),

@@ -585,6 +585,54 @@ static void iretq_to_noncanonical_rip_faults_at_cpl0(void **state)
 	assert_int_equal(g->regs.rsp, AT_DATA - 48);
 }
 
+static void iretq_to_user_keeps_the_base_of_gs(void **state)
+{
+	struct sys_guest *g = *state;
+
+	LOAD(g, iretq);
+	LOAD(g, long_report);
+	sys_guest_long(g, AT_CODE, 0, 0);
+	g->sregs.gs.base = 0x123456789000;
+	engine_vcpu_set_sregs(g->vcpu, &g->sregs);
+	put_gate(g, 0x80, KERNEL_CS64, handler_of(0x80), 0xee, 0, true);
+	put_iretq_frame(g, AT_CODE + 0x400, USER_CS64, 0x2, 0x9990, USER_DS);
+	assert_int_equal(sys_guest_run(g), 0x80);
+	assert_int_equal(g->sregs.gs.selector, 0);
+	assert_int_equal(g->sregs.gs.base, 0x123456789000);
+}
+
+GUEST_CODE(sti_twice, ".code32\n sti\n incl %ebx\n 1: jmp 1b\n");
+
+static void nmi_waits_for_the_shadow_of_sti(void **state)
+{
+	struct sys_guest *g = *state;
+	struct kvm_vcpu_events ev;
+
+	sys_guest_protected(g, LOAD(g, sti_twice), 0, 0);
+	assert_int_equal(engine_vcpu_get_events(g->vcpu, &ev), 0);
+	ev.interrupt.shadow = KVM_X86_SHADOW_INT_STI;
+	assert_int_equal(engine_vcpu_set_events(g->vcpu, &ev), 0);
+	engine_vcpu_nmi(g->vcpu);
+	assert_int_equal(sys_guest_run(g), VEC_NMI);
+	/* STI itself ran under the shadow put there, and made one of its own. */
+	assert_int_equal(get_u32(g, AT_STACK - 12), AT_CODE + 2);
+}
+
+static void second_nmi_waits_for_iret(void **state)
+{
+	struct sys_guest *g = *state;
+	struct kvm_vcpu_events ev;
+
+	sys_guest_protected(g, LOAD(g, spin), 0, 0);
+	engine_vcpu_nmi(g->vcpu);
+	engine_vcpu_nmi(g->vcpu);
+	engine_vcpu_nmi(g->vcpu);
+	assert_int_equal(sys_guest_run(g), VEC_NMI);
+	assert_int_equal(engine_vcpu_get_events(g->vcpu, &ev), 0);
+	assert_true(ev.nmi.masked);
+	assert_int_equal(ev.nmi.pending, 1);
+}
+
 static void iretq_with_nt_is_gp(void **state)
 {
 	struct sys_guest *g = *state;
@@ -637,6 +685,9 @@ int main(void)
 		sys_test(iretq_to_compatibility_mode),
 		sys_test(iretq_with_null_ss_only_below_cpl3),
 		sys_test(iretq_to_noncanonical_rip_faults_at_cpl0),
+		sys_test(iretq_to_user_keeps_the_base_of_gs),
+		sys_test(nmi_waits_for_the_shadow_of_sti),
+		sys_test(second_nmi_waits_for_iret),
 		sys_test(iretq_with_nt_is_gp),
 	};
 

@@ -413,6 +413,22 @@ static void sysret_to_noncanonical_is_gp_at_cpl0(void **state)
 	assert_int_equal(get64(g, AT_STACK - 32), KERNEL_CS64);
 }
 
+GUEST_CODE(sysret_tf, ".code64\n movl $0x10400, %ecx\n movl $0x102, %r11d\n sysretq\n");
+GUEST_CODE(user_nops, ".code64\n nop\n nop\n");
+
+static void tf_set_by_sysret_traps_at_once(void **state)
+{
+	struct sys_guest *g = *state;
+
+	LOAD(g, sysret_tf);
+	LOAD(g, user_nops);
+	sys_guest_long(g, AT_CODE, 0, 0);
+	set_msr(g, MSR_STAR, (uint64_t)KERNEL_CS64 << 32 | 0x23ull << 48);
+	assert_int_equal(sys_guest_run(g), VEC_DB);
+	assert_int_equal(get64(g, AT_STACK - 40), AT_CODE + 0x400);
+	assert_int_equal(get64(g, AT_STACK - 32), USER_CS64);
+}
+
 GUEST_CODE(do_sysenter, ".code32\n movl %esp, %ecx\n movl $0x10003, %edx\n sysenter\n");
 GUEST_CODE(on_sysenter, ".code32\n movl %esp, %ebx\n movl %cs, %esi\n movl %ss, %edi\n"
 			"movl $0x10800, %edx\n sysexit\n");
@@ -475,6 +491,7 @@ int main(void)
 		sys_test(syscall_without_sce_is_ud),
 		sys_test(syscall_in_protected_mode_is_ud),
 		sys_test(sysret_to_noncanonical_is_gp_at_cpl0),
+		sys_test(tf_set_by_sysret_traps_at_once),
 		sys_test(sysenter_and_sysexit),
 		sys_test(sysenter_without_cs_is_gp),
 	};
