@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "engine/soft/cache_impl.h"
 #include "engine/soft/exec.h"
 #include "engine/soft/mmu.h"
 #include "engine/soft/mmu_impl.h"
@@ -211,15 +212,16 @@ static void page_drop_range(struct block_cache *bc, struct code_page *p, uint64_
 
 /* ---- memory ---- */
 
+/* Forgets pointers to blocks, before their memory is used again. */
+static void jump_cache_clear(struct cpu *c)
+{
+	for (unsigned n = 0; n < JUMP_CACHE_SIZE; n++)
+		c->jump_cache[n] = (struct jump_entry){.key = UINT64_MAX};
+}
+
 static size_t block_bytes(unsigned nr, unsigned size)
 {
 	return ALIGN_UP(sizeof(struct block) + (nr + 1) * sizeof(struct insn) + size, (size_t)64);
-}
-
-/* The guest's bytes as they were when the block was decoded lie behind its instructions. */
-static uint8_t *block_code(struct block *b)
-{
-	return (uint8_t *)&b->insns[b->nr + 1];
 }
 
 static uint8_t *part_start(const struct block_cache *bc, unsigned part)
@@ -260,7 +262,7 @@ static struct block *arena_take(struct block_cache *bc, struct cpu *c, size_t by
 		bc->used = 0;
 		part_drop(bc, (bc->part + 1) % NR_PARTS);
 		/* The caller holds no block but may have stale ones in its jump cache. */
-		jump_cache_flush(c);
+		jump_cache_clear(c);
 	}
 	b = (struct block *)(part_start(bc, bc->part) + bc->used);
 	bc->used += bytes;
@@ -355,71 +357,6 @@ static bool draft_decode(const struct cpu *c, struct draft *d, unsigned avail)
 	return d->nr;
 }
 
-static struct block *fill_alone(struct cpu *c, const struct draft *d, uint64_t gpa)
-{
-	struct block *b = c->alone_block;
-
-	b->gpa = gpa;
-	b->mode = c->mode;
-	b->nr = 1;
-	b->size = d->insns[0].len;
-	b->insns[0] = d->insns[0];
-	b->insns[1] = (struct insn){.exec = x_block_end, .off = d->insns[0].len};
-	atomic_store_explicit(&b->is_valid, true, memory_order_relaxed);
-	return b;
-}
-
-static void no_code_here(struct cpu *c, uint64_t gpa) __attribute__((noreturn));
-static void no_code_here(struct cpu *c, uint64_t gpa)
-{
-	c->run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
-	c->run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
-	c->run->internal.ndata = 1;
-	c->run->internal.data[0] = gpa;
-	cpu_exit(c, NULL);
-}
-
-static void check_limit(struct cpu *c)
-{
-	if (!cpu_in_64bit(c) && c->rip > c->seg[SEG_CS].limit)
-		cpu_fault_code(c, NULL, VEC_GP, 0);
-}
-
-/* One instruction at rip, from one page or two. */
-struct block *block_alone(struct cpu *c)
-{
-	gva_t va = linear_rip(c);
-	unsigned avail = 4096 - (va & 0xfff);
-	uint64_t gpa, next_gpa;
-	struct draft d;
-	const uint8_t *host;
-
-	check_limit(c);
-	host = mmu_fetch_page(c, va, &gpa);
-	if (!host)
-		no_code_here(c, gpa);
-	gpa += va & 0xfff;
-	memcpy(d.code, host + (va & 0xfff), min(avail, 16u));
-	if (!decode(d.code, min(avail, 16u), cpu_code_size(c), c->features, 0, &d.insns[0])) {
-		host = mmu_fetch_page(c, (va + avail) & c->fetch_mask, &next_gpa);
-		if (!host)
-			no_code_here(c, next_gpa);
-		memcpy(d.code + avail, host, 16 - avail);
-		decode(d.code, 16, cpu_code_size(c), c->features, 0, &d.insns[0]);
-	}
-	return fill_alone(c, &d, gpa);
-}
-
-struct block *block_alone_new(void)
-{
-	size_t bytes = ALIGN_UP(sizeof(struct block) + 2 * sizeof(struct insn), (size_t)64);
-	struct block *b = aligned_alloc(64, bytes);
-
-	if (b)
-		memset(b, 0, bytes);
-	return b;
-}
-
 /* Decodes the block at gpa, watched; NULL when it has to be an alone one. */
 static struct block *build_locked(struct block_cache *bc, struct cpu *c, struct soft_region *r,
 				  uint64_t gpa)
@@ -449,6 +386,7 @@ static struct block *build_locked(struct block_cache *bc, struct cpu *c, struct 
 		return NULL;
 	}
 	b->gpa = gpa;
+	b->host = r->host + (gpa - r->gpa);
 	b->mode = c->mode;
 	b->nr = (uint16_t)d.nr;
 	b->size = (uint16_t)d.size;
@@ -473,16 +411,11 @@ static struct block *build(struct block_cache *bc, struct cpu *c, uint64_t gpa)
 	return b;
 }
 
-/* Whether the first instruction goes on in the next page, so that no block can hold it. */
-static bool crosses_page(const struct cpu *c, const uint8_t *host, unsigned off)
+/* Whether a block found in the jump cache is the one for these bytes. */
+static bool is_current(const struct cpu *c, const struct block *b, const uint8_t *host)
 {
-	uint8_t code[16];
-	struct insn i;
-
-	if (off <= GUEST_PAGE_SIZE - 15)
-		return false;
-	memcpy(code, host + off, GUEST_PAGE_SIZE - off);
-	return !decode(code, GUEST_PAGE_SIZE - off, cpu_code_size(c), c->features, 0, &i);
+	return b && b->host == host && b->mode == c->mode &&
+	       atomic_load_explicit(&b->is_valid, memory_order_relaxed);
 }
 
 struct block *block_find_slow(struct cpu *c, gva_t va)
@@ -494,13 +427,17 @@ struct block *block_find_slow(struct cpu *c, gva_t va)
 
 	const uint8_t *host;
 
-	check_limit(c);
+	block_check_limit(c);
 	host = mmu_fetch_page(c, va, &gpa);
 	if (!host)
-		no_code_here(c, gpa);
+		block_no_code(c, gpa);
+	if (is_current(c, e->block, host + (va & 0xfff))) {
+		e->key = va ^ c->jump_tag;
+		return e->block;
+	}
 	gpa += va & 0xfff;
 	b = hash_find(bc, gpa, c->mode);
-	if (!b && !crosses_page(c, host, va & 0xfff))
+	if (!b && !block_crosses_page(c, host + (va & 0xfff), gpa))
 		b = build(bc, c, gpa);
 	if (!b)
 		return block_alone(c);
@@ -634,7 +571,7 @@ void block_cache_safe_point(struct cpu *c)
 
 	if (generation != c->cache_generation) {
 		c->cache_generation = generation;
-		jump_cache_flush(c);
+		jump_cache_clear(c);
 	}
 	while (c->nr_late_writes) {
 		unsigned n = --c->nr_late_writes;
@@ -661,7 +598,8 @@ void jump_cache_retag(struct cpu *c)
 
 void jump_cache_flush(struct cpu *c)
 {
-	if (!c->jump_generation || ++c->jump_generation > GENERATION_MAX) {
+	/* All of a new jump cache is zero, and no tag is. */
+	if (++c->jump_generation > GENERATION_MAX) {
 		c->jump_generation = 1;
 		for (unsigned n = 0; n < JUMP_CACHE_SIZE; n++)
 			c->jump_cache[n].key = UINT64_MAX;

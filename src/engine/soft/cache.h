@@ -27,6 +27,7 @@ struct block {
 	uint16_t nr;	      /* instructions, without the closing x_block_end */
 	uint16_t size;	      /* bytes of guest code */
 	atomic_bool is_valid; /* any thread clears it; checked before each run */
+	const uint8_t *host;  /* where gpa lies in this process */
 	struct block *hash_next;
 	struct list page_node; /* blocks of the same page */
 	struct insn insns[];   /* nr + 1 */
@@ -45,7 +46,7 @@ static inline gva_t linear_rip(const struct cpu *c)
 
 static inline struct jump_entry *jump_slot(struct cpu *c, gva_t va)
 {
-	return &c->jump_cache[(va ^ va >> 12) & (JUMP_CACHE_SIZE - 1)];
+	return &c->jump_cache[(va ^ va >> 14) & (JUMP_CACHE_SIZE - 1)];
 }
 
 struct block *block_find_slow(struct cpu *c, gva_t va);
@@ -91,10 +92,14 @@ void block_cache_verify(struct cpu *c);
  */
 void block_cache_safe_point(struct cpu *c);
 
-/* Memory for block_alone(), kept in c->alone_block. NULL when there is none left. */
+/* Memory for block_alone(), kept in c->alone_blocks. NULL when there is none left. */
 struct block *block_alone_new(void);
+bool block_is_alone(const struct cpu *c, const struct block *b);
 
-/* Empties c's jump cache: after any change of its address mapping or mode. */
+/*
+ * After any change of c's address mapping or mode: entries of the jump cache must be compared with
+ * the TLB again before they are used.
+ */
 void jump_cache_flush(struct cpu *c);
 
 /* After a change of privilege: entries of the other level do not match until it is back. */

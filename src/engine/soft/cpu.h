@@ -25,7 +25,7 @@ struct block;
 
 #define TLB_BITS	9
 #define TLB_SIZE	(1u << TLB_BITS)
-#define JUMP_CACHE_SIZE 4096u
+#define JUMP_CACHE_SIZE 16384u
 #define TLB_NONE	1ull /* a tag no page-aligned address equals */
 
 /*
@@ -144,7 +144,7 @@ struct cpu {
 	/* Where slow paths note the instruction they serve, so that it can be restarted. */
 	const struct insn *insn;
 	struct block *block;	   /* the block being run */
-	struct block *alone_block; /* private: one instruction that no cache holds */
+	struct block *alone_blocks; /* private: of one instruction, that no cache holds */
 	bool has_split_lock;	   /* mmu_split_lock() */
 	bool is_delivering;	   /* an event, left half done for a device access */
 	jmp_buf unwind;		   /* cpu_unwind() goes here */

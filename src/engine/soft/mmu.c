@@ -256,7 +256,7 @@ static struct page translate(struct cpu *c, const struct request *q, gva_t va, e
 
 static bool hits_running_block(const struct cpu *c, uint64_t gpa, unsigned len)
 {
-	return c->block && c->block != c->alone_block && gpa < c->block->gpa + c->block->size &&
+	return c->block && !block_is_alone(c, c->block) && gpa < c->block->gpa + c->block->size &&
 	       c->block->gpa < gpa + len;
 }
 

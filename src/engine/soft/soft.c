@@ -302,7 +302,7 @@ static void soft_vcpu_free(struct engine_vcpu *base)
 	vcpu_timer_free(v);
 	lapic_free(c->lapic);
 	pvclock_vcpu_free(c->pvclock);
-	free(c->alone_block);
+	free(c->alone_blocks);
 	if (c->run)
 		munmap(c->run, RUN_SIZE);
 	munmap(v, sizeof(*v));
@@ -358,8 +358,8 @@ static struct engine_vcpu *soft_vcpu_new(struct engine_vm *base, unsigned id,
 	c->run = map_zeroed(RUN_SIZE);
 	c->lapic = lapic_new(vm->lapics, id, c->is_bsp, &lapic_ops, c);
 	c->pvclock = pvclock_vcpu_new(vm->pvclock);
-	c->alone_block = block_alone_new();
-	if (!c->run || !c->lapic || !c->pvclock || !c->alone_block) {
+	c->alone_blocks = block_alone_new();
+	if (!c->run || !c->lapic || !c->pvclock || !c->alone_blocks) {
 		soft_vcpu_free(&v->base);
 		goto no_memory;
 	}

@@ -94,10 +94,18 @@ static void instruction_across_pages_is_private(void **state)
 
 	put_code(f, PAGE + 0xffe, "\xb8\x01\x02\x03\x04", 5);
 	b = find(f, PAGE + 0xffe);
-	assert_ptr_equal(b, f->c->alone_block);
+	assert_true(block_is_alone(f->c, b));
 	assert_int_equal(b->nr, 1);
 	assert_int_equal(b->size, 5);
 	assert_int_equal(b->insns[0].imm, 0x04030201);
+	f->t.ram[PAGE + 0x1002] = 0x14;
+	assert_int_equal(find(f, PAGE + 0xffe)->insns[0].imm, 0x14030201);
+	f->t.ram[PAGE + 0xfff] = 0x11;
+	assert_int_equal(find(f, PAGE + 0xffe)->insns[0].imm, 0x14030211);
+	memcpy(f->t.ram + PAGE + 0xffe, "\x90\x90", 2);
+	assert_int_equal(find(f, PAGE + 0xffe)->size, 2);
+	memcpy(f->t.ram + PAGE + 0xffe, "\xb8\x01", 2);
+	mem_wrote(f->t.mem, PAGE + 0xffe, 2);
 	/* A block before it ends where it begins. */
 	assert_int_equal(find(f, PAGE + 0xff0)->size, 14);
 	assert_false(block_cache_is_watched(f->bc, PAGE + 0x1000));

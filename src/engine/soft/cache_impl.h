@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What cache.c and alone.c share. vCPU thread.
+ */
+#ifndef ENGINE_SOFT_CACHE_IMPL_H
+#define ENGINE_SOFT_CACHE_IMPL_H
+
+#include "engine/soft/cache.h"
+
+/* The guest's bytes as they were when the block was decoded lie behind its instructions. */
+static inline uint8_t *block_code(struct block *b)
+{
+	return (uint8_t *)&b->insns[b->nr + 1];
+}
+
+/* #GP(0) when rip lies beyond the limit of CS. */
+void block_check_limit(struct cpu *c);
+
+/* The next instruction is no memory: leaves with KVM_EXIT_INTERNAL_ERROR. */
+void block_no_code(struct cpu *c, uint64_t gpa) __attribute__((noreturn));
+
+/* Whether the instruction at gpa, whose bytes are at code, goes on in the next page. */
+bool block_crosses_page(struct cpu *c, const uint8_t *code, uint64_t gpa);
+
+#endif
