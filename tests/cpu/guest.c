@@ -232,7 +232,7 @@ static int load_state(struct guest *g, const struct trial *t)
 {
 	struct iret_frame frame = {t->in.rip, USER_CS, t->in.rflags, t->in.gpr[RSP], USER_SS};
 	struct kvm_regs regs = {.rip = PHYS_HANDLERS + 2, .rflags = FLAG_FIXED};
-	struct kvm_xsave xsave;
+	struct kvm_xsave xsave __attribute__((aligned(64)));
 	struct xsave_area *area = (struct xsave_area *)xsave.region;
 	int r;
 
@@ -260,7 +260,7 @@ static int save_state(struct guest *g, struct outcome *out)
 	struct iret_frame frame;
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
-	struct kvm_xsave xsave;
+	struct kvm_xsave xsave __attribute__((aligned(64)));
 	uint64_t error = 0;
 	int r = engine_vcpu_get_regs(g->vcpu, &regs);
 

@@ -266,9 +266,10 @@ static void place_strings(const struct generator *g, struct rng *r, struct trial
 
 static void place_bit_offset(struct rng *r, struct trial *t, const struct parsed *p)
 {
-	t->in.gpr[p->reg] = (t->in.gpr[p->reg] & ~(BIT64(8u << p->op_log2) - 1)) |
-			    ((uint64_t)((int64_t)rng_below(r, 4096) - 2048) &
-			     (p->op_log2 == 3 ? UINT64_MAX : BIT64(8u << p->op_log2) - 1));
+	uint64_t low = p->op_log2 == 3 ? UINT64_MAX : BIT64(8u << p->op_log2) - 1;
+	uint64_t offset = (uint64_t)((int64_t)rng_below(r, 4096) - 2048);
+
+	t->in.gpr[p->reg] = (t->in.gpr[p->reg] & ~low) | (offset & low);
 }
 
 /* A dividend whose quotient fits more often than noise would. */
@@ -394,7 +395,7 @@ static void place_stack_contents(struct rng *r, const struct insn_row *row, stru
 /* Data pages and what is around them, or no address at all. */
 static bool is_harmless(uint64_t address)
 {
-	bool is_canonical = (uint64_t)((int64_t)address << 16 >> 16) == address;
+	bool is_canonical = (uint64_t)((int64_t)(address << 16) >> 16) == address;
 
 	return !is_canonical || (address >= DATA_BASE - 64 * KIB && address < DATA_BASE + 64 * KIB);
 }

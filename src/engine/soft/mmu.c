@@ -324,21 +324,28 @@ static void expect_store(struct cpu *c, const struct page *p, gva_t va, unsigned
 
 /* ---- bytes ---- */
 
+/* Each power of two is one host access, because its length is constant; others are copied. */
 static uint64_t get_bytes(const uint8_t *p, unsigned size)
 {
 	uint64_t v = 0;
 
 	switch (size) {
 	case 1:
-		return *p;
+		memcpy(&v, p, 1);
+		break;
 	case 2:
-		return *(const uint16_t *)p;
+		memcpy(&v, p, 2);
+		break;
 	case 4:
-		return *(const uint32_t *)p;
+		memcpy(&v, p, 4);
+		break;
 	case 8:
-		return *(const uint64_t *)p;
+		memcpy(&v, p, 8);
+		break;
+	default:
+		memcpy(&v, p, size);
+		break;
 	}
-	memcpy(&v, p, size);
 	return v;
 }
 
@@ -346,19 +353,21 @@ static void put_bytes(uint8_t *p, unsigned size, uint64_t v)
 {
 	switch (size) {
 	case 1:
-		*p = (uint8_t)v;
-		return;
+		memcpy(p, &v, 1);
+		break;
 	case 2:
-		*(uint16_t *)p = (uint16_t)v;
-		return;
+		memcpy(p, &v, 2);
+		break;
 	case 4:
-		*(uint32_t *)p = (uint32_t)v;
-		return;
+		memcpy(p, &v, 4);
+		break;
 	case 8:
-		*(uint64_t *)p = v;
-		return;
+		memcpy(p, &v, 8);
+		break;
+	default:
+		memcpy(p, &v, size);
+		break;
 	}
-	memcpy(p, &v, size);
 }
 
 /* Up to 8 bytes inside one page. */
