@@ -14,8 +14,8 @@ while read -r word; do
 		# What a distribution's acpid does: the modules give the event, a rule calls poweroff.
 		insmod /modules/button.ko
 		insmod /modules/evdev.ko
-		mkdir -p /etc/acpi/PWRF
-		printf '#!/bin/sh\necho "=== power button"\npoweroff -f\n' >/etc/acpi/PWRF/00000080
+		mkdir -p /etc/acpi/PWRF /var/log
+		printf '#!/bin/sh\necho "=== power button" >/dev/console\npoweroff -f\n' >/etc/acpi/PWRF/00000080
 		chmod 755 /etc/acpi/PWRF/00000080
 		acpid -f &
 		sleep 1
