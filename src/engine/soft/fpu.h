@@ -27,10 +27,6 @@ void fpu_get_xsave(const struct cpu *c, struct kvm_xsave *xsave);
  */
 int fpu_set_xsave(struct cpu *c, const struct kvm_xsave *xsave);
 
-/* KVM_GET_FPU and KVM_SET_FPU: x87 and XMM. Reserved bits of MXCSR give -EINVAL. */
-void fpu_get(const struct cpu *c, struct kvm_fpu *fpu);
-int fpu_set(struct cpu *c, const struct kvm_fpu *fpu);
-
 /*
  * Maps the memory that holds generated code and takes SIGFPE, which tells of vector exceptions that a
  * guest has unmasked. Called whenever the engine is opened, before any vCPU runs. Returns 0 or a

@@ -48,9 +48,12 @@ static unsigned nr_vector_registers(const struct cpu *c)
 void x_vzeroupper(struct cpu *c, const struct insn *i)
 {
 	avx_check(c, i);
-	memset(c->fpu.ymm_high, 0, nr_vector_registers(c) * sizeof(c->fpu.ymm_high[0]));
-	if (cpu_in_64bit(c))
-		c->fpu.xstate_bv &= ~(uint64_t)XCR0_AVX;
+	/* Upper halves that are not in use are zero. */
+	if (c->fpu.xstate_bv & XCR0_AVX) {
+		memset(c->fpu.ymm_high, 0, nr_vector_registers(c) * sizeof(c->fpu.ymm_high[0]));
+		if (cpu_in_64bit(c))
+			c->fpu.xstate_bv &= ~(uint64_t)XCR0_AVX;
+	}
 	NEXT(c, i);
 }
 
@@ -132,42 +135,6 @@ int fpu_set_xsave(struct cpu *c, const struct kvm_xsave *xsave)
 	area.mxcsr_mask = MXCSR_MASK;
 	x87_normalise(&area);
 	c->fpu = area;
-	return 0;
-}
-
-void fpu_get(const struct cpu *c, struct kvm_fpu *fpu)
-{
-	const struct xsave_area *f = &c->fpu;
-
-	memset(fpu, 0, sizeof(*fpu));
-	memcpy(fpu->fpr, f->st, sizeof(fpu->fpr));
-	memcpy(fpu->xmm, f->xmm, sizeof(fpu->xmm));
-	fpu->fcw = f->fcw;
-	fpu->fsw = f->fsw;
-	fpu->ftwx = f->ftw;
-	fpu->last_opcode = f->fop;
-	fpu->last_ip = f->fip;
-	fpu->last_dp = f->fdp;
-	fpu->mxcsr = f->mxcsr;
-}
-
-int fpu_set(struct cpu *c, const struct kvm_fpu *fpu)
-{
-	struct xsave_area *f = &c->fpu;
-
-	if (fpu->mxcsr & ~MXCSR_MASK)
-		return -EINVAL;
-	memcpy(f->st, fpu->fpr, sizeof(f->st));
-	memcpy(f->xmm, fpu->xmm, sizeof(f->xmm));
-	f->fcw = fpu->fcw;
-	f->fsw = fpu->fsw;
-	f->ftw = fpu->ftwx;
-	f->fop = fpu->last_opcode;
-	f->fip = fpu->last_ip;
-	f->fdp = fpu->last_dp;
-	f->mxcsr = fpu->mxcsr;
-	f->xstate_bv |= XCR0_X87 | XCR0_SSE;
-	x87_normalise(f);
 	return 0;
 }
 
