@@ -6,6 +6,7 @@
 #include "engine/soft/fpu.h"
 
 #include <cpuid.h>
+#include <pthread.h>
 
 #include "engine/soft/interp/exec_simd.h"
 #include "engine/soft/interp/simd_impl.h"
@@ -148,27 +149,32 @@ static bool host_saves_ymm(void)
 	return (low & (XCR0_SSE | XCR0_AVX)) == (XCR0_SSE | XCR0_AVX);
 }
 
-static uint32_t host_word(enum cpuid_word word)
+static uint32_t host_words[NR_CPUID_WORDS];
+static bool host_has_avx;
+
+/* CPUID leaves the host's own virtual machine when there is one, so it is asked once per process. */
+static void read_host_words(void)
 {
+	const uint32_t avx = BIT(FEAT_AVX % 32) | BIT(27); /* and OSXSAVE */
 	uint32_t a, b, c, d;
 
-	switch (word) {
-	case CPUID_1_EDX:
-		return __get_cpuid(1, &a, &b, &c, &d) ? d : 0;
-	case CPUID_1_ECX:
-		return __get_cpuid(1, &a, &b, &c, &d) ? c : 0;
-	case CPUID_7_EBX:
-		return __get_cpuid_count(7, 0, &a, &b, &c, &d) ? b : 0;
-	case CPUID_7_ECX:
-		return __get_cpuid_count(7, 0, &a, &b, &c, &d) ? c : 0;
-	default:
-		return 0;
+	if (__get_cpuid(1, &a, &b, &c, &d)) {
+		host_words[CPUID_1_ECX] = c;
+		host_words[CPUID_1_EDX] = d;
 	}
+	if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+		host_words[CPUID_7_EBX] = b;
+		host_words[CPUID_7_ECX] = c;
+	}
+	host_has_avx = (host_words[CPUID_1_ECX] & avx) == avx && host_saves_ymm();
 }
 
 static bool host_bit(enum cpuid_feature f)
 {
-	return host_word(f / 32) >> (f % 32) & 1;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, read_host_words);
+	return host_words[f / 32] >> (f % 32) & 1;
 }
 
 bool simd_host_has(enum cpuid_feature feature)
@@ -190,12 +196,8 @@ bool simd_host_has(enum cpuid_feature feature)
 	case FEAT_F16C:
 	case FEAT_AVX2:
 	case FEAT_VAES:
-	case FEAT_VPCLMUL: {
-		const enum cpuid_feature osxsave = FEATURE(CPUID_1_ECX, 27);
-
-		return host_bit(feature) && host_bit(FEAT_AVX) && host_bit(osxsave) &&
-		       host_saves_ymm();
-	}
+	case FEAT_VPCLMUL:
+		return host_bit(feature) && host_has_avx;
 	default:
 		return true;
 	}
