@@ -3,8 +3,9 @@
  * The floating-point and vector state of a software vCPU as a whole: reset, and exchange with the
  * formats of the KVM interface. cpu->fpu always holds valid register contents, whatever xstate_bv
  * says; xstate_bv only tracks which components were touched since they were initial (XINUSE, SDM
- * vol. 1, 13.6). FCW, FSW and MXCSR in it never have reserved bits set, and FSW's ES and B bits
- * always match FSW and FCW. vCPU thread, or any thread while the vCPU does not run.
+ * vol. 1, 13.6): a clear bit means initial contents, MXCSR aside. FCW, FSW and MXCSR in it never
+ * have reserved bits set, and FSW's ES and B bits always match FSW and FCW. vCPU thread, or any
+ * thread while the vCPU does not run.
  */
 #ifndef ENGINE_SOFT_FPU_H
 #define ENGINE_SOFT_FPU_H
@@ -28,8 +29,8 @@ void fpu_get_xsave(const struct cpu *c, struct kvm_xsave *xsave);
 int fpu_set_xsave(struct cpu *c, const struct kvm_xsave *xsave);
 
 /*
- * Maps the memory that holds generated code and takes SIGFPE, which tells of vector exceptions that a
- * guest has unmasked. Called whenever the engine is opened, before any vCPU runs. Returns 0 or a
+ * Maps the memory that holds generated code and takes SIGFPE, which tells of vector exceptions that
+ * a guest has unmasked. Called whenever the engine is opened, before any vCPU runs. Returns 0 or a
  * negative errno with a sentence in err.
  */
 int simd_init(struct error *err);
