@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The frequency of the host's TSC: from the kernel where it tells (the time conversion in a perf
- * event's page), from CPUID where the processor tells exactly, else by comparing the counter with
- * CLOCK_MONOTONIC_RAW for a millisecond. Measured once per process. Any thread.
+ * The frequency of the host's TSC: from CPUID where the processor tells exactly, else by comparing
+ * the counter with CLOCK_MONOTONIC_RAW for a millisecond. Measured once per process. Any thread.
+ * Left out: the kernel's own figure in a perf event's page, as opening the first perf event of a
+ * host takes several milliseconds.
  */
 #include <cpuid.h>
-#include <linux/perf_event.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/base.h"
 #include "engine/soft/pvclock.h"
@@ -68,33 +65,6 @@ static uint32_t measure_khz(void)
 	return (uint32_t)((ticks * (NS_PER_SEC / 1000) + ns / 2) / ns);
 }
 
-static uint32_t khz_of_perf(void)
-{
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE,
-		.size = sizeof(attr),
-		.config = PERF_COUNT_SW_DUMMY,
-		.exclude_kernel = 1,
-		.exclude_hv = 1,
-	};
-	int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
-	const struct perf_event_mmap_page *page;
-	uint64_t khz = 0;
-
-	if (fd < 0)
-		return 0;
-	page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED, fd, 0);
-	close(fd);
-	if (page == MAP_FAILED)
-		return 0;
-	/* ns = ticks * mult >> shift */
-	if (page->cap_user_time && page->time_mult && page->time_shift < 44)
-		khz = (((uint64_t)NS_PER_SEC / 1000 << page->time_shift) + page->time_mult / 2) /
-		      page->time_mult;
-	munmap((void *)page, (size_t)sysconf(_SC_PAGESIZE));
-	return khz <= UINT32_MAX ? (uint32_t)khz : 0;
-}
-
 /* Leaf 0x15: the TSC's ratio to a crystal whose frequency is known. */
 static uint32_t khz_of_cpuid(void)
 {
@@ -120,9 +90,7 @@ static uint32_t find_khz(void)
 
 	if (!is_invariant())
 		return 0;
-	khz = khz_of_perf();
-	if (!khz)
-		khz = khz_of_cpuid();
+	khz = khz_of_cpuid();
 	return khz ? khz : measure_khz();
 }
 
