@@ -2,7 +2,8 @@
 /*
  * Reset control register 0xcf9 (as in Intel's south bridges) and system control port A, 0x92. The
  * former shares its port with the second byte of PCI's configuration address, so all of
- * 0xcf8-0xcfb is claimed and only a byte access to 0xcf9 itself counts. Entered by vCPU threads.
+ * 0xcf8-0xcfb is claimed: a byte access to 0xcf9 is the register, an access of 4 bytes goes on to
+ * the PCI root. Entered by vCPU threads.
  */
 #include "chipset/reset.h"
 
@@ -33,6 +34,8 @@ static uint64_t control_read(void *dev, uint64_t offset, unsigned size)
 	struct reset *r = dev;
 	uint8_t value;
 
+	if (size == 4 && r->params.wide)
+		return r->params.wide->read(r->params.wide_dev, 0, size);
 	if (CONTROL_BASE + offset != RESET_PORT || size != 1)
 		return UINT64_MAX;
 	pthread_mutex_lock(&r->lock);
@@ -45,6 +48,8 @@ static void control_write(void *dev, uint64_t offset, unsigned size, uint64_t va
 {
 	struct reset *r = dev;
 
+	if (size == 4 && r->params.wide)
+		r->params.wide->write(r->params.wide_dev, 0, size, value);
 	if (CONTROL_BASE + offset != RESET_PORT || size != 1)
 		return;
 	pthread_mutex_lock(&r->lock);

@@ -18,6 +18,10 @@ struct reset;
 
 struct reset_params {
 	struct bus *pio;
+	/* Who answers 4-byte accesses to 0xcf8, PCI's configuration address; NULL: nobody. */
+	const struct bus_ops *wide;
+	void *wide_dev;
+
 	void (*reset)(void *ctx); /* the guest asks for a reset; on a vCPU thread, no lock held */
 	void *ctx;
 };

@@ -20,6 +20,7 @@
 #include "machine/gsi.h"
 #include "machine/memory_map.h"
 #include "machine/vm_impl.h"
+#include "pci/root.h"
 
 /* IOAPIC inputs HPET timers may be routed to: those no ISA device uses. */
 #define HPET_PINS 0x00f00000u
@@ -175,8 +176,15 @@ static int add_power_and_reset(struct pc *pc, struct error *err)
 			     err);
 	if (!add(pc, DEVICE_OF(pc->pm, acpi_pm_device)))
 		return -EINVAL;
-	struct reset *reset = reset_new(
-		&(struct reset_params){.pio = vm->pio, .reset = guest_resets, .ctx = pc}, err);
+	struct pci_root *root = pci_root_new(vm->pio, err);
+	if (!add(pc, DEVICE_OF(root, pci_root_device)))
+		return -EINVAL;
+	struct reset *reset = reset_new(&(struct reset_params){.pio = vm->pio,
+							       .wide = &pci_root_address_ops,
+							       .wide_dev = root,
+							       .reset = guest_resets,
+							       .ctx = pc},
+					err);
 	if (!add(pc, DEVICE_OF(reset, reset_device)))
 		return -EINVAL;
 	struct i8042 *i8042 =
