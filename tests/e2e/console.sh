@@ -21,6 +21,7 @@ timeout 60 "${run[@]}" "$guests/flood.elf" 2>/dev/null </dev/null >"$work/flood2
 # Output nobody reads holds up neither the second signal nor, once the VM is gone, a third one.
 mkfifo "$work/stuck"
 exec 8<>"$work/stuck"
+head -c 65536 /dev/zero >&8 # the pipe is full from the start
 "${run[@]}" "$guests/flood.elf" >"$work/stuck" 2>"$work/stuck.err" </dev/null &
 pid=$!
 background="$background $pid"
