@@ -83,6 +83,7 @@ static void print_code(FILE *out, struct engine_vcpu *v, struct mem *mem, const 
 	uint8_t bytes[CODE_BYTES];
 	unsigned n = read_linear(v, mem, va, bytes, sizeof(bytes));
 
+	decode_init(); /* no software engine may have been opened yet */
 	fprintf(out, "Code:\n");
 	if (!n)
 		fprintf(out, " %016" PRIx64 " is not readable\n", va);

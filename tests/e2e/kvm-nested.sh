@@ -27,15 +27,18 @@ tr -d '\r' <"$log" >"$log.txt"
 expect() {
 	section "$log" "$1" | grep -qaF "$2" || fault "$1: not seen: $2"
 }
-for name in one two verbose reboot default; do
+for name in default two verbose reboot moved; do
 	expect "$name" "inner slept"
 	section "$log" "$name" | grep -a 'inner complains' && fault "$name: the inner kernel complains"
 done
-for name in one two verbose default; do expect "$name" "status 0"; done
-expect one "inner up: 1 CPUs, clock kvm-clock"
+for name in default two verbose moved; do expect "$name" "status 0"; done
+expect default "inner up: 1 CPUs, clock kvm-clock"
 expect two "inner up: 2 CPUs, clock kvm-clock"
 expect verbose "Linux version"
 expect reboot "status 2"
+# From KVM to the soft engine and back, several times on the way to userspace.
+moves=$(section "$log" moved | grep -a 'moved the VM' | grep -o '[0-9]*')
+[ "${moves:-0}" -ge 4 ] || fault "moved: only ${moves:-0} moves between engines"
 section "$log" default | grep -a 'trying soft' && fault "default: KVM was passed over"
 grep -q '^=== done' "$log.txt" || fault "the outer guest did not finish"
 [ "$faults" -eq 0 ] || tail -n 60 "$log.txt" "$log.err"

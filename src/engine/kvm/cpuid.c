@@ -54,6 +54,7 @@ static const struct {
 	{7, 0, .ebx = true, .ecx = true, .edx = true},
 	{7, 1, .eax = true, .ebx = true, .ecx = true, .edx = true},
 	{7, 2, .edx = true},
+	{7, 2, .edx = true},
 	{0xd, 1, .eax = true},
 	{0x40000001, 0, .eax = true},
 	{0x80000001, 0, .ecx = true, .edx = true},

@@ -108,6 +108,7 @@ static void read_capabilities(struct kvm_engine *e)
 	e->has_read_only_memory = kvm_check(e->fd, KVM_CAP_READONLY_MEM);
 	e->has_x2apic_api = kvm_check(e->fd, KVM_CAP_X2APIC_API) & KVM_X2APIC_API_USE_32BIT_IDS;
 	e->has_debug = kvm_check(e->fd, KVM_CAP_SET_GUEST_DEBUG);
+	e->has_payload = kvm_check(e->fd, KVM_CAP_EXCEPTION_PAYLOAD);
 	e->clock_flags = kvm_check(e->fd, KVM_CAP_ADJUST_CLOCK) & KVM_CLOCK_REALTIME;
 }
 
@@ -237,6 +238,10 @@ static int set_up(struct kvm_vm *vm, struct error *err)
 			     KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
 	if (ret)
 		return error_set_errno(err, ret, "KVM_CAP_X2APIC_API");
+	if (vm->engine->has_payload)
+		ret = enable(vm, KVM_CAP_EXCEPTION_PAYLOAD, 1);
+	if (ret)
+		return error_set_errno(err, ret, "KVM_CAP_EXCEPTION_PAYLOAD");
 	return add_slots(vm, err);
 }
 

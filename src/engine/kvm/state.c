@@ -88,9 +88,22 @@ int kvm_vcpu_get_events(struct engine_vcpu *v, struct kvm_vcpu_events *ev)
 	return vcpu_ioctl(v, KVM_GET_VCPU_EVENTS, ev);
 }
 
+/*
+ * A KVM without exception payloads tells no pending exception from an injected one, and cannot take
+ * one whose CR2 or DR6 is still to be written.
+ */
 int kvm_vcpu_set_events(struct engine_vcpu *v, const struct kvm_vcpu_events *ev)
 {
-	return vcpu_ioctl(v, KVM_SET_VCPU_EVENTS, ev);
+	struct kvm_vcpu_events copy = *ev;
+
+	if (!container_of(v, struct kvm_vcpu, base)->vm->engine->has_payload) {
+		if ((copy.flags & KVM_VCPUEVENT_VALID_PAYLOAD) && copy.exception_has_payload)
+			return -EINVAL;
+		if (copy.flags & KVM_VCPUEVENT_VALID_PAYLOAD)
+			copy.exception.injected |= copy.exception.pending;
+		copy.flags &= ~(uint32_t)KVM_VCPUEVENT_VALID_PAYLOAD;
+	}
+	return vcpu_ioctl(v, KVM_SET_VCPU_EVENTS, &copy);
 }
 
 int kvm_vcpu_get_lapic(struct engine_vcpu *v, struct kvm_lapic_state *lapic)

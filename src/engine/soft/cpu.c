@@ -197,6 +197,13 @@ static void reset_persistent(struct cpu *c)
 	c->tsc_aux = c->tsc_adjust = c->spec_ctrl = c->xss = c->mcg_status = 0;
 	c->pat = 0x0007040600070406ull;
 	c->misc_enable = BIT(0); /* fast strings */
+	/*
+	 * The flaws this CPU does not have. No guest value is ever used speculatively by an
+	 * interpreter, so a kernel needs neither page-table isolation nor retpolines.
+	 */
+	c->arch_capabilities = ARCH_CAP_IMMUNE;
+	if (!cpuid_has(&c->cpuid, FEAT_SPEC_CTRL))
+		c->arch_capabilities &= ~ARCH_CAP_IBRS_ALL;
 	c->mtrr_def_type = 0;
 	memset(c->mtrr_fixed, 0, sizeof(c->mtrr_fixed));
 	memset(c->mtrr_var, 0, sizeof(c->mtrr_var));

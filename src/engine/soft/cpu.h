@@ -164,6 +164,7 @@ struct cpu {
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t tsc_aux, tsc_adjust, pat, misc_enable, spec_ctrl, xss, mcg_status;
+	uint64_t arch_capabilities;
 	uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
 	uint64_t mce_banks[32 * 4];
 	uint64_t tsc_offset; /* guest TSC = host TSC + this */

@@ -237,9 +237,13 @@ int soft_set_xcrs(struct engine_vcpu *v, const struct kvm_xcrs *xcrs)
 
 	if (xcrs->nr_xcrs > KVM_MAX_XCRS || xcrs->flags)
 		return -EINVAL;
-	for (unsigned n = 0; n < xcrs->nr_xcrs; n++)
-		if (xcrs->xcrs[n].xcr == 0 && !xcr0_write(c, xcrs->xcrs[n].value))
+	for (unsigned n = 0; n < xcrs->nr_xcrs; n++) {
+		/* Without XSAVE nothing can be written, and XCR0 stays as it is after reset. */
+		if (xcrs->xcrs[n].xcr || xcrs->xcrs[n].value == c->xcr0)
+			continue;
+		if (!xcr0_write(c, xcrs->xcrs[n].value))
 			return -EINVAL;
+	}
 	return 0;
 }
 

@@ -17,10 +17,10 @@ run() {
 	echo "status $?"
 	sed 's/^/message: /' /messages
 }
-run one --accel kvm -c 1 -p quiet
+run default -c 1 -p quiet
 run two --accel kvm -c 2 -p quiet
 run verbose --accel kvm -c 2
 run reboot --accel kvm -c 2 --no-reboot -p 'quiet then=reboot'
-run default -c 1 -p quiet
+run moved --accel kvm -c 1 -o debug.move_every=300 -o debug.move_to=soft -p quiet
 echo "=== done"
 poweroff -f

@@ -770,6 +770,7 @@ static void debugger_watchpoint_stops_after_the_store(void **state)
 	struct kvm_guest_debug dbg = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP};
 	struct tiny t;
 
+	tiny_needs_silicon();
 	dbg.arch.debugreg[1] = PHYS_DATA;
 	dbg.arch.debugreg[7] = 0x404 | 0xdu << 20; /* 4 bytes, stores */
 	tiny_open(&t, 1);

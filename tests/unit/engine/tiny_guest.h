@@ -90,6 +90,21 @@ static inline void tiny_close(struct tiny *t)
 	engine_close(t->engine);
 }
 
+/* Skips a test of what a KVM that emulates guest code leaves out. */
+static inline void tiny_needs_silicon(void)
+{
+	if (strcmp(tiny_accel(), "kvm"))
+		return;
+	struct engine *e = engine_open("kvm:soft", NULL, NULL);
+	bool is_emulated = !e || strcmp(engine_name(e), "kvm");
+
+	engine_close(e);
+	if (is_emulated) {
+		print_message("SKIP: this KVM emulates guest code and knows no data breakpoints\n");
+		skip();
+	}
+}
+
 #define tiny_load(t, gpa, name) \
 	assert_int_equal(mem_write((t)->mem, gpa, name, (size_t)(name##_end - name)), 0)
 

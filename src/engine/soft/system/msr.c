@@ -24,12 +24,6 @@
 
 #define FEATURE_CONTROL_LOCKED BIT(0)
 
-/*
- * IA32_ARCH_CAPABILITIES: the flaws this CPU does not have. No guest value is ever used
- * speculatively by an interpreter, so a kernel needs neither page-table isolation nor retpolines.
- */
-#define ARCH_CAPABILITIES ARCH_CAP_IMMUNE
-
 /* Leaf 7 EDX: which speculation controls the model has. */
 #define FEAT_STIBP     FEATURE(CPUID_7_EDX, 27)
 #define FEAT_FLUSH_L1D FEATURE(CPUID_7_EDX, 28)
@@ -328,15 +322,17 @@ static bool write_command(struct cpu *c, const struct msr *m, uint32_t index, ui
 static bool read_arch_capabilities(struct cpu *c, const struct msr *m, uint32_t index,
 				   uint64_t *value)
 {
-	*value = ARCH_CAPABILITIES;
+	*value = c->arch_capabilities;
 	return cpu_has(c, FEAT_ARCH_CAPABILITIES);
 }
 
-/* A state saved elsewhere may claim fewer virtues; more cannot be promised. */
+/* A guest that comes from elsewhere goes on seeing what it has already acted upon. */
 static bool write_arch_capabilities(struct cpu *c, const struct msr *m, uint32_t index,
 				    uint64_t value, bool is_host)
 {
-	return is_host && !(value & ~(uint64_t)ARCH_CAPABILITIES);
+	if (is_host)
+		c->arch_capabilities = value;
+	return is_host;
 }
 
 /* ---- modes and entry points ---- */
@@ -436,6 +432,7 @@ static const struct msr msrs[] = {
 	{RUN(0xc0010000, 8), read_const, write_dropped},		/* no event is counted */
 	{ONE(0xc0010010), read_const, write_dropped},			/* SYSCFG */
 	{ONE(0xc0010015), read_zero, write_checked, .arg = HWCR_VALID}, /* HWCR */
+	{ONE(0xc001001f), read_const, write_dropped},			/* NB_CFG */
 	{ONE(0xc0010055), read_const, write_dropped},			/* INT_PENDING */
 	{ONE(0xc0010058), read_const, write_dropped},		/* MMIO_CONF_BASE: no ECAM here */
 	{ONE(0xc0010112), read_const, write_dropped},		/* TSEG address */
