@@ -6,6 +6,7 @@
 #define MACHINE_VM_IMPL_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "core/bus.h"

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The event loop: work, deadlines and descriptors arrive in order, and what is taken back does not.
+ */
+#include "unit/test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "host/loop.h"
+
+static struct loop *loop;
+static char order[32];
+
+static int open_loop(void **state)
+{
+	struct error err;
+
+	loop = loop_new(&err);
+	memset(order, 0, sizeof(order));
+	return loop ? 0 : -1;
+}
+
+static int close_loop(void **state)
+{
+	loop_free(loop);
+	return 0;
+}
+
+static void note(char c)
+{
+	size_t len = strlen(order);
+
+	if (len < sizeof(order) - 1)
+		order[len] = c;
+}
+
+static void note_a(struct loop_work *w)
+{
+	note('a');
+}
+
+static void note_b(struct loop_work *w)
+{
+	note('b');
+}
+
+static void note_stop(struct loop_work *w)
+{
+	note('.');
+	loop_stop(loop);
+}
+
+static void work_runs_once_in_order_of_posting(void **state)
+{
+	struct loop_work a = {0}, b = {0}, stop = {0};
+
+	loop_post(loop, &b, note_b);
+	loop_post(loop, &a, note_a);
+	loop_post(loop, &b, note_b); /* already queued */
+	loop_post(loop, &stop, note_stop);
+	loop_run(loop);
+	assert_string_equal(order, "ba.");
+}
+
+static void cancelled_work_does_not_run(void **state)
+{
+	struct loop_work a = {0}, b = {0}, stop = {0};
+
+	loop_post(loop, &a, note_a);
+	loop_post(loop, &b, note_b);
+	loop_cancel(loop, &a);
+	loop_cancel(loop, &a); /* harmless */
+	loop_post(loop, &stop, note_stop);
+	loop_run(loop);
+	assert_string_equal(order, "b.");
+	loop_post(loop, &a, note_a); /* may be posted again */
+	loop_post(loop, &stop, note_stop);
+	loop_run(loop);
+	assert_string_equal(order, "b.a.");
+}
+
+static void *stop_later(void *arg)
+{
+	usleep(20000);
+	loop_stop(loop);
+	return NULL;
+}
+
+static void stop_works_from_another_thread_and_before_the_run(void **state)
+{
+	pthread_t thread;
+
+	loop_stop(loop);
+	loop_run(loop);
+	assert_int_equal(pthread_create(&thread, NULL, stop_later, NULL), 0);
+	loop_run(loop);
+	pthread_join(thread, NULL);
+}
+
+static void timer_a(struct loop_timer *t)
+{
+	note('a');
+}
+
+static void timer_b(struct loop_timer *t)
+{
+	note('b');
+}
+
+static void timer_stop(struct loop_timer *t)
+{
+	note('.');
+	loop_stop(loop);
+}
+
+static void timers_fire_by_deadline_and_not_when_disarmed(void **state)
+{
+	struct loop_timer a, b, c, stop;
+	uint64_t now = host_now_ns();
+
+	loop_timer_init(&a, loop, timer_a);
+	loop_timer_init(&b, loop, timer_b);
+	loop_timer_init(&c, loop, timer_b);
+	loop_timer_init(&stop, loop, timer_stop);
+	loop_timer_arm(&stop, now + 30 * NS_PER_MS);
+	loop_timer_arm(&a, now + 40 * NS_PER_MS);
+	loop_timer_arm(&a, now + 20 * NS_PER_MS); /* replaces */
+	loop_timer_arm(&b, now + 10 * NS_PER_MS);
+	loop_timer_arm(&c, now + 15 * NS_PER_MS);
+	loop_timer_disarm(&c);
+	loop_run(loop);
+	assert_string_equal(order, "ba.");
+	assert_true(host_now_ns() - now >= 30 * NS_PER_MS);
+	assert_int_equal(a.deadline_ns, 0);
+}
+
+static void on_byte(struct loop_fd *w, uint32_t events)
+{
+	char byte;
+
+	if (read(w->fd, &byte, 1) == 1)
+		note(byte);
+	if (byte == '.')
+		loop_stop(loop);
+}
+
+static void descriptors_are_watched_until_removed(void **state)
+{
+	struct loop_fd watch = {.fn = on_byte};
+	struct loop_work stop = {0};
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	watch.fd = ends[0];
+	assert_int_equal(loop_fd_add(loop, &watch, EPOLLIN), 0);
+	assert_int_equal(write(ends[1], "xy.", 3), 3);
+	loop_run(loop);
+	assert_string_equal(order, "xy.");
+	loop_fd_remove(loop, &watch);
+	assert_int_equal(write(ends[1], "z", 1), 1);
+	loop_post(loop, &stop, note_stop);
+	loop_run(loop);
+	assert_string_equal(order, "xy..");
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void regular_file_cannot_be_watched(void **state)
+{
+	struct loop_fd watch = {.fn = on_byte, .fd = open("/proc/self/exe", O_RDONLY)};
+
+	assert_int_equal(loop_fd_add(loop, &watch, EPOLLIN), -EPERM);
+	close(watch.fd);
+}
+
+#define WITH_LOOP(test) cmocka_unit_test_setup_teardown(test, open_loop, close_loop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_LOOP(work_runs_once_in_order_of_posting),
+		WITH_LOOP(cancelled_work_does_not_run),
+		WITH_LOOP(stop_works_from_another_thread_and_before_the_run),
+		WITH_LOOP(timers_fire_by_deadline_and_not_when_disarmed),
+		WITH_LOOP(descriptors_are_watched_until_removed),
+		WITH_LOOP(regular_file_cannot_be_watched),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
