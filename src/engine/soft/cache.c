@@ -327,11 +327,16 @@ struct draft {
 
 static bool ends_block(const struct insn *i)
 {
-	return i->exec == x_ud || i->exec == x_gp || insn_rows[i->row].attr & A_END;
+	return i->exec == x_ud || i->exec == x_gp ||
+	       (insn_rows[i->row].attr & (A_END | A_COND)) == A_END;
 }
 
+/* A branch that is taken knows how many instructions of the block it leaves out. */
 static void draft_close(struct draft *d)
 {
+	for (unsigned n = 0; n < d->nr; n++)
+		if (insn_rows[d->insns[n].row].attr & A_COND)
+			d->insns[n].disp = (int32_t)(d->nr - n - 1);
 	d->insns[d->nr] = (struct insn){.exec = x_block_end, .off = (uint16_t)d->size};
 }
 
@@ -594,6 +599,7 @@ void jump_cache_retag(struct cpu *c)
 	uint64_t tag = c->jump_generation << 1 | (c->cpl == 3);
 
 	c->jump_tag = tag << 48;
+	c->chain_tag = c->is_chaining ? c->jump_tag : CHAIN_NEVER;
 }
 
 void jump_cache_flush(struct cpu *c)

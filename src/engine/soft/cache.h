@@ -67,6 +67,35 @@ static inline struct block *block_find(struct cpu *c)
 	return block_find_slow(c, va);
 }
 
+/*
+ * For branches in 64-bit mode: the block at rip, entered, or NULL when the run loop must look. Then
+ * the caller sets c->rip and returns.
+ */
+static inline struct block *block_chain(struct cpu *c, uint64_t rip)
+{
+	const struct jump_entry *e = jump_slot(c, rip);
+	struct block *b = e->block;
+
+	if (unlikely(e->key != (rip ^ c->chain_tag)) ||
+	    unlikely(!atomic_load_explicit(&b->is_valid, memory_order_relaxed)) ||
+	    unlikely(atomic_load_explicit(&c->requests, memory_order_relaxed)))
+		return NULL;
+	c->block = b;
+	c->gpr[SLOT_RIP] = rip;
+	c->insn_count += b->nr;
+	return b;
+}
+
+/*
+ * Whether block_chain() finds anything: not while the run loop wants to see each block end. Set
+ * before blocks are run.
+ */
+static inline void block_set_chaining(struct cpu *c, bool on)
+{
+	c->is_chaining = on;
+	c->chain_tag = on ? c->jump_tag : CHAIN_NEVER;
+}
+
 /* As block_find() but one instruction only, private to c and not watched: see cpu_restart_alone().
  */
 struct block *block_alone(struct cpu *c);

@@ -25,6 +25,7 @@ struct block;
 
 #define TLB_BITS	9
 #define TLB_SIZE	(1u << TLB_BITS)
+#define CHAIN_NEVER (1ull << 63) /* gives a key that no entry has */
 #define JUMP_CACHE_SIZE 16384u
 #define TLB_NONE	1ull /* a tag no page-aligned address equals */
 
@@ -231,6 +232,9 @@ struct cpu {
 	unsigned jump_generation;
 	unsigned cache_generation; /* of the block cache, when the jump cache was last emptied */
 	uint64_t jump_tag; /* in bits 48-62 of every valid key: changes when mapping or rights do */
+	/* jump_tag while branches may run on into the next block by themselves, else CHAIN_NEVER. */
+	uint64_t chain_tag;
+	bool is_chaining;
 	struct jump_entry {
 		uint64_t key; /* linear rip ^ jump_tag */
 		struct block *block;

@@ -255,14 +255,15 @@ static inline void run_block(struct cpu *c, struct block *b)
 	c->in_shadow = c->in_ss_shadow = false;
 	c->block = b;
 	c->gpr[SLOT_RIP] = c->rip;
-	b->insns[0].exec(c, b->insns);
 	c->insn_count += b->nr;
+	b->insns[0].exec(c, b->insns);
 }
 
 /* Not inlined: beside a setjmp() the compiler would keep c in memory. */
 static void run_blocks(struct cpu *c) __attribute__((noinline));
 static void run_blocks(struct cpu *c)
 {
+	block_set_chaining(c, true);
 	while (likely(!atomic_load_explicit(&c->requests, memory_order_relaxed)) &&
 	       likely(!c->is_halted))
 		run_block(c, block_find(c));
@@ -275,6 +276,7 @@ static void run_blocks(struct cpu *c)
 static void run_blocks_waiting(struct cpu *c) __attribute__((noinline));
 static void run_blocks_waiting(struct cpu *c)
 {
+	block_set_chaining(c, false);
 	do
 		run_block(c, c->in_shadow ? block_alone(c) : block_find(c));
 	while (!atomic_load_explicit(&c->requests, memory_order_relaxed) && !c->is_halted &&
@@ -342,6 +344,7 @@ static int run_step(struct cpu *c)
 
 	if (result != GO || c->exception.is_pending)
 		return result;
+	block_set_chaining(c, false);
 	return step(c, block_find(c));
 }
 
@@ -351,6 +354,7 @@ static int run_alone(struct cpu *c)
 	struct block *b = block_alone(c);
 	int result = GO;
 
+	block_set_chaining(c, false);
 	if (c->mode & MODE_STEP)
 		result = step(c, b);
 	else

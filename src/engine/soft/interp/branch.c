@@ -29,13 +29,13 @@ static inline void call_near64(struct cpu *c, const struct insn *i, uint64_t tar
 	stack_store64(c, i, va, insn_next_rip(c, i));
 	target = branch_near64(c, i, target);
 	c->gpr[RSP] = va;
-	BRANCH(c, target);
+	BRANCH_64(c, target);
 }
 
 #define RELATIVE_FORMS(bits, s)                                      \
 	void x_jmp_J_##bits(struct cpu *c, const struct insn *i)     \
 	{                                                            \
-		BRANCH(c, TARGET_J(bits));                           \
+		BRANCH_##bits(c, TARGET_J(bits));                    \
 	}                                                            \
 	void x_call_J_##bits(struct cpu *c, const struct insn *i)    \
 	{                                                            \
@@ -43,22 +43,22 @@ static inline void call_near64(struct cpu *c, const struct insn *i, uint64_t tar
 	}
 FOR_V(RELATIVE_FORMS)
 
-#define INDIRECT_FORMS(bits, s)                                          \
-	void x_jmp_E_r##bits(struct cpu *c, const struct insn *i)        \
-	{                                                                \
-		BRANCH(c, branch_near##bits(c, i, get##bits(c, i->rm))); \
-	}                                                                \
-	void x_jmp_E_m##bits(struct cpu *c, const struct insn *i)        \
-	{                                                                \
-		BRANCH(c, branch_near##bits(c, i, LOAD(bits)));          \
-	}                                                                \
-	void x_call_E_r##bits(struct cpu *c, const struct insn *i)       \
-	{                                                                \
-		call_near##bits(c, i, get##bits(c, i->rm));              \
-	}                                                                \
-	void x_call_E_m##bits(struct cpu *c, const struct insn *i)       \
-	{                                                                \
-		call_near##bits(c, i, LOAD(bits));                       \
+#define INDIRECT_FORMS(bits, s)                                                 \
+	void x_jmp_E_r##bits(struct cpu *c, const struct insn *i)               \
+	{                                                                       \
+		BRANCH_##bits(c, branch_near##bits(c, i, get##bits(c, i->rm))); \
+	}                                                                       \
+	void x_jmp_E_m##bits(struct cpu *c, const struct insn *i)               \
+	{                                                                       \
+		BRANCH_##bits(c, branch_near##bits(c, i, LOAD(bits)));          \
+	}                                                                       \
+	void x_call_E_r##bits(struct cpu *c, const struct insn *i)              \
+	{                                                                       \
+		call_near##bits(c, i, get##bits(c, i->rm));                     \
+	}                                                                       \
+	void x_call_E_m##bits(struct cpu *c, const struct insn *i)              \
+	{                                                                       \
+		call_near##bits(c, i, LOAD(bits));                              \
 	}
 FOR_V(INDIRECT_FORMS)
 
@@ -68,7 +68,7 @@ void x_ret_64(struct cpu *c, const struct insn *i)
 	uint64_t target = branch_near64(c, i, stack_load64(c, i, c->gpr[RSP]));
 
 	c->gpr[RSP] += 8;
-	BRANCH(c, target);
+	BRANCH_64(c, target);
 }
 
 void x_ret_I_64(struct cpu *c, const struct insn *i)
@@ -76,7 +76,7 @@ void x_ret_I_64(struct cpu *c, const struct insn *i)
 	uint64_t target = branch_near64(c, i, stack_load64(c, i, c->gpr[RSP]));
 
 	c->gpr[RSP] += 8 + (uint16_t)i->imm;
-	BRANCH(c, target);
+	BRANCH_64(c, target);
 }
 
 #define RET_FORMS(bits)                                                                   \

@@ -37,8 +37,20 @@ X_CONDITIONS(SETCC_FORMS)
 #define CMOVCC_FORMS(cc, n) CMOV_FORM(16, cc, n) CMOV_FORM(32, cc, n) CMOV_FORM(64, cc, n)
 X_CONDITIONS(CMOVCC_FORMS)
 
-/* Where a relative branch goes; bits is the operand size. */
-#define JUMP(bits) BRANCH(c, branch_near##bits(c, i, insn_next_rip(c, i) + i->imm))
+/* The instructions of the block behind a branch that is taken do not count. */
+static inline void leave_out_rest(struct cpu *c, const struct insn *i)
+{
+	c->insn_count -= (uint32_t)i->disp;
+}
+
+/* Takes a relative branch; bits is the operand size. */
+#define JUMP(bits)                                                                       \
+	do {                                                                             \
+		uint64_t target = branch_near##bits(c, i, insn_next_rip(c, i) + i->imm); \
+                                                                                         \
+		leave_out_rest(c, i);                                                    \
+		BRANCH_##bits(c, target);                                                \
+	} while (0)
 
 #define JCC_FORM(bits, cc, n)                                      \
 	void x_j##cc##_##bits(struct cpu *c, const struct insn *i) \

@@ -7,6 +7,7 @@
 #ifndef ENGINE_SOFT_INTERP_INT_IMPL_H
 #define ENGINE_SOFT_INTERP_INT_IMPL_H
 
+#include "engine/soft/cache.h"
 #include "engine/soft/interp/exec_int.h"
 
 /* Calls DO(bits, letter of the assembler, ...) for each operand width. */
@@ -185,6 +186,22 @@ static inline void stack_push_near16(struct cpu *c, const struct insn *i, uint64
 {
 	stack_push(c, i, 2, value);
 }
+
+/*
+ * BRANCH() by operand size. In 64-bit mode the next block, when it is known, is run from here: the
+ * run loop is for what it has to look at.
+ */
+#define BRANCH_64(c, target)                                              \
+	do {                                                              \
+		uint64_t _rip = (target);                                 \
+		struct block *_block = block_chain((c), _rip);            \
+                                                                          \
+		if (likely(_block))                                       \
+			return _block->insns[0].exec((c), _block->insns); \
+		BRANCH(c, _rip);                                          \
+	} while (0)
+#define BRANCH_32(c, target) BRANCH(c, target)
+#define BRANCH_16(c, target) BRANCH(c, target)
 
 /* condition() with a constant cc, in as few host instructions as there are. */
 static inline bool condition_const(uint64_t f, unsigned cc)
