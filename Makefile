@@ -5,6 +5,11 @@ BUILD   ?= build
 CC      ?= gcc
 OPT     ?= -O2
 CFLAGS  ?= -g
+# One job per processor unless the caller says otherwise.
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 ALL_CFLAGS = -std=gnu11 -Isrc -D_GNU_SOURCE -DBANTAM_VERSION='"$(VERSION)"' -pthread $(OPT) $(CFLAGS) \
@@ -72,7 +77,7 @@ run:
 
 check:
 	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(CHECK_PACKAGES)
-	@$(MAKE) --no-print-directory -s -j2 all check-programs
+	@$(MAKE) --no-print-directory -s all check-programs
 	@BUILD=$(BUILD) tests/run $(BUILD)/check $(CHECKS)
 
 # Boots a Debian kernel under bantam and under QEMU's TCG in turn and prints both costs.
@@ -84,9 +89,10 @@ bench:
 
 # Everything that `check` runs, in this order.
 CHECKS = tools/check-layers tools/check-headers tools/check-format $(UNIT_BINS) \
+	$(BUILD)/tests/cpu/compare tests/fuzz.sh \
 	$(sort $(wildcard tests/e2e/*.sh tests/e2e/*.py))
 .PHONY: check-programs
-check-programs: $(UNIT_BINS) $(GUESTS)
+check-programs: $(UNIT_BINS) $(GUESTS) $(BUILD)/tests/cpu/compare
 
 $(BUILD)/tests/guest/%.elf: tests/guest/%.S tests/guest/multiboot.h tests/guest/link.ld
 	@mkdir -p $(@D)
