@@ -2,7 +2,9 @@
 # Plain `make` needs a compiler and the kernel headers; run and check install what they lack.
 
 BUILD   ?= build
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC = gcc
+endif
 OPT     ?= -O2
 CFLAGS  ?= -g
 # One job per processor unless the caller says otherwise.
@@ -34,22 +36,25 @@ GUESTS     := $(GUEST_SRCS:%.S=$(BUILD)/%.elf)
 all: $(BUILD)/bantam
 
 $(BUILD)/bantam: $(BUILD)/src/cli/main.o $(LIB)
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+	@echo "  link $@"
+	@$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
 
 $(LIB): $(LIBOBJS)
 	@rm -f $@
-	ar rcs $@ $^
+	@ar rcs $@ $^
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(CFLAGS_$(basename $(notdir $<))) -MMD -MP -c -o $@ $<
+	@echo "  cc $<"
+	@$(CC) $(ALL_CFLAGS) $(CFLAGS_$(basename $(notdir $<))) -MMD -MP -c -o $@ $<
 
 # The interpreter reads the host's flags with PUSHF, below which nothing may lie.
 $(BUILD)/src/engine/soft/interp/%.o: ALL_CFLAGS += -mno-red-zone
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -o $@ $< $(LIB) -lcmocka $(LDLIBS)
+	@echo "  test $@"
+	@$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -o $@ $< $(LIB) -lcmocka $(LDLIBS)
 
 # The comparison of every instruction with the host CPU.
 CPU_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/cpu/*.c))
