@@ -416,6 +416,31 @@ static struct block *build(struct block_cache *bc, struct cpu *c, uint64_t gpa)
 	return b;
 }
 
+/*
+ * Pages of 4 KiB count by themselves, larger ones by the gigabyte they lie in: dropping any address
+ * of a large page drops all of it.
+ */
+static uint64_t *jump_page_word(struct cpu *c, uint64_t number, uint64_t *bit)
+{
+	uint64_t at = (number ^ number >> 15) % JUMP_PAGES;
+
+	*bit = BIT64(at % 64);
+	return &c->jump_pages[at / 64];
+}
+
+#define GIGABYTE_OF(va) (~((va) >> 30))
+
+static void jump_set(struct cpu *c, struct jump_entry *e, gva_t va, struct block *b)
+{
+	uint8_t flags = c->tlb_flags[c->tlb_mode][(va >> 12) & (TLB_SIZE - 1)];
+	uint64_t bit, *word;
+
+	word = jump_page_word(c, flags & TLB_LARGE ? GIGABYTE_OF(va) : va >> 12, &bit);
+	*word |= bit;
+	e->key = va ^ c->jump_tag;
+	e->block = b;
+}
+
 /* Whether a block found in the jump cache is the one for these bytes. */
 static bool is_current(const struct cpu *c, const struct block *b, const uint8_t *host)
 {
@@ -437,7 +462,7 @@ struct block *block_find_slow(struct cpu *c, gva_t va)
 	if (!host)
 		block_no_code(c, gpa);
 	if (is_current(c, e->block, host + (va & 0xfff))) {
-		e->key = va ^ c->jump_tag;
+		jump_set(c, e, va, e->block);
 		return e->block;
 	}
 	gpa += va & 0xfff;
@@ -446,8 +471,7 @@ struct block *block_find_slow(struct cpu *c, gva_t va)
 		b = build(bc, c, gpa);
 	if (!b)
 		return block_alone(c);
-	e->key = va ^ c->jump_tag;
-	e->block = b;
+	jump_set(c, e, va, b);
 	return b;
 }
 
@@ -610,5 +634,16 @@ void jump_cache_flush(struct cpu *c)
 		for (unsigned n = 0; n < JUMP_CACHE_SIZE; n++)
 			c->jump_cache[n].key = UINT64_MAX;
 	}
+	memset(c->jump_pages, 0, sizeof(c->jump_pages));
 	jump_cache_retag(c);
+}
+
+void jump_cache_flush_page(struct cpu *c, gva_t va)
+{
+	uint64_t bit, large_bit;
+	const uint64_t *word = jump_page_word(c, va >> 12, &bit);
+	const uint64_t *large_word = jump_page_word(c, GIGABYTE_OF(va), &large_bit);
+
+	if (*word & bit || *large_word & large_bit)
+		jump_cache_flush(c);
 }

@@ -131,6 +131,9 @@ bool block_is_alone(const struct cpu *c, const struct block *b);
  */
 void jump_cache_flush(struct cpu *c);
 
+/* The same for the page of one linear address. */
+void jump_cache_flush_page(struct cpu *c, gva_t va);
+
 /* After a change of privilege: entries of the other level do not match until it is back. */
 void jump_cache_retag(struct cpu *c);
 

@@ -27,6 +27,7 @@ struct block;
 #define TLB_SIZE	(1u << TLB_BITS)
 #define CHAIN_NEVER (1ull << 63) /* gives a key that no entry has */
 #define JUMP_CACHE_SIZE 16384u
+#define JUMP_PAGES	32768u
 #define TLB_NONE	1ull /* a tag no page-aligned address equals */
 
 /*
@@ -144,12 +145,12 @@ struct cpu {
 
 	/* Where slow paths note the instruction they serve, so that it can be restarted. */
 	const struct insn *insn;
-	struct block *block;	   /* the block being run */
+	struct block *block;	    /* the block being run */
 	struct block *alone_blocks; /* private: of one instruction, that no cache holds */
-	bool has_split_lock;	   /* mmu_split_lock() */
-	bool is_delivering;	   /* an event, left half done for a device access */
-	jmp_buf unwind;		   /* cpu_unwind() goes here */
-	uint64_t rmw_value;	   /* stands for a locked operand that no host address can give */
+	bool has_split_lock;	    /* mmu_split_lock() */
+	bool is_delivering;	    /* an event, left half done for a device access */
+	jmp_buf unwind;		    /* cpu_unwind() goes here */
+	uint64_t rmw_value;	    /* stands for a locked operand that no host address can give */
 
 	struct segment seg[NR_SEGS];
 	struct {
@@ -172,11 +173,11 @@ struct cpu {
 
 	struct cpu_event exception; /* being delivered or to be delivered next */
 	struct cpu_event interrupt; /* external vector queued by engine_vcpu_interrupt() */
-	uint8_t nmi_pending;	     /* NMIs to deliver: one, or two while none is in service */
+	uint8_t nmi_pending;	    /* NMIs to deliver: one, or two while none is in service */
 	bool nmi_masked;
 	_Atomic uint32_t nmi_queued; /* any thread: NMIs sent with REQ_NMI */
-	uint8_t sipi_vector; /* any thread, under the LAPIC's lock */
-	uint32_t mp_state;   /* KVM_MP_STATE_* */
+	uint8_t sipi_vector;	     /* any thread, under the LAPIC's lock */
+	uint32_t mp_state;	     /* KVM_MP_STATE_* */
 
 	struct xsave_area fpu;
 
@@ -235,6 +236,8 @@ struct cpu {
 	/* jump_tag while branches may run on into the next block by themselves, else CHAIN_NEVER. */
 	uint64_t chain_tag;
 	bool is_chaining;
+	/* One bit for each page, by a hash of its linear address, that valid keys may lie in. */
+	uint64_t jump_pages[JUMP_PAGES / 64];
 	struct jump_entry {
 		uint64_t key; /* linear rip ^ jump_tag */
 		struct block *block;

@@ -83,7 +83,7 @@ void mmu_flush_page(struct cpu *c, gva_t va)
 				clear_entry(&c->tlbs[mode][n]);
 		}
 	}
-	jump_cache_flush(c);
+	jump_cache_flush_page(c, va);
 }
 
 /* Only the current address space is cached, so another one's has nothing to lose. */
