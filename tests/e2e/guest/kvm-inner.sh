@@ -10,7 +10,6 @@ sleep 1 && echo "inner slept"
 dmesg | grep -E 'Call Trace|ACPI (BIOS )?(Error|Warning)|nobody cared|BUG:|WARNING:|lockup|stall|MP-BIOS|APIC error|invalid opcode' |
 	grep -v 'Speculative Return Stack Overflow' |
 	sed 's/^/inner complains: /'
-case $(cat /proc/cmdline) in
-*then=reboot*) reboot -f ;;
-*) poweroff -f ;;
-esac
+word=poweroff
+grep -q then=ask /proc/cmdline && read -r word
+$word -f
