@@ -45,6 +45,7 @@ enum imm_rule {
 	IMM_FAR,   /* offset of 16 or 32 bits, selector */
 	IMM_MOFFS, /* as wide as the address size */
 	IMM_16_8,  /* ENTER */
+	IMM_IS4,   /* a register in bits 4-7, of which bit 7 counts in 64-bit mode only */
 };
 
 /* form.flags */

@@ -100,7 +100,7 @@ static enum imm_rule row_imm_rule(const struct insn_row *row)
 
 		switch (o->place) {
 		case AT_IS4:
-			rule = IMM_8;
+			rule = IMM_IS4;
 			break;
 		case AT_FAR:
 			rule = IMM_FAR;

@@ -278,6 +278,7 @@ static enum parse_result parse_immediate(struct parsed *p)
 	case IMM_NONE:
 		return PARSE_OK;
 	case IMM_8:
+	case IMM_IS4:
 		size = 1;
 		break;
 	case IMM_16:
@@ -317,6 +318,9 @@ static enum parse_result parse_immediate(struct parsed *p)
 		p->imm = (uint64_t)sign_extended(at, size);
 		if (size < 8)
 			p->imm &= size == 2 ? 0xffff : 0xffffffff;
+		break;
+	case IMM_IS4:
+		p->imm = p->size == CODE_64 ? at[0] : at[0] & 0x7f;
 		break;
 	default:
 		p->imm = (uint64_t)sign_extended(at, size);
