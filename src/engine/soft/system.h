@@ -170,7 +170,8 @@ struct far_return_state {
 	uint16_t cs, ss;
 	bool has_stack; /* SS:SP were popped too; else sp is the current stack's */
 };
-void return_check_code(struct cpu *c, const struct insn *i, uint16_t selector, uint64_t rip,
+/* rip is cut to the width of the code it leads to. */
+void return_check_code(struct cpu *c, const struct insn *i, uint16_t selector, uint64_t *rip,
 		       uint64_t *desc);
 uint64_t return_check_stack(struct cpu *c, const struct insn *i, uint16_t ss, uint64_t code,
 			    unsigned cpl);

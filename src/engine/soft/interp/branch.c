@@ -98,17 +98,20 @@ RET_FORMS(16)
 RET_FORMS(32)
 
 /* The bounds are two signed numbers side by side. */
-#define BOUND_FORM(bits)                                                      \
-	void x_bound_m##bits(struct cpu *c, const struct insn *i)             \
-	{                                                                     \
-		int##bits##_t index = (int##bits##_t)get##bits(c, i->reg);    \
-		int##bits##_t low = (int##bits##_t)LOAD(bits);                \
-		gva_t va = ea_plus(c, i, bits / 8, bits / 8, false);          \
-		int##bits##_t high = (int##bits##_t)mmu_load##bits(c, i, va); \
-                                                                              \
-		if (index < low || index > high)                              \
-			cpu_fault(c, i, VEC_BR);                              \
-		NEXT(c, i);                                                   \
+#define BOUND_FORM(bits)                                                                        \
+	void x_bound_m##bits(struct cpu *c, const struct insn *i)                               \
+	{                                                                                       \
+		int##bits##_t index = (int##bits##_t)get##bits(c, i->reg);                      \
+		int##bits##_t low = (int##bits##_t)LOAD(bits);                                  \
+		int##bits##_t high;                                                             \
+                                                                                                \
+		if (index < low)                                                                \
+			cpu_fault(c, i, VEC_BR);                                                \
+		high = (int##bits##_t)mmu_load##bits(c, i,                                      \
+						     ea_plus(c, i, bits / 8, bits / 8, false)); \
+		if (index > high)                                                               \
+			cpu_fault(c, i, VEC_BR);                                                \
+		NEXT(c, i);                                                                     \
 	}
 BOUND_FORM(16)
 BOUND_FORM(32)

@@ -62,17 +62,21 @@ static inline bool is_bytewise(const struct cpu *c, const struct thunk *t)
 	return c->tlb == c->tlb_slow && t->is_exempt_from_ac;
 }
 
+static inline void operand_locate(struct cpu *c, const struct insn *i, const struct thunk *t,
+				  struct operand *o)
+{
+	o->va = ea(c, i, t->mem_size, t->is_store);
+	if (unlikely(o->va & t->mem_align))
+		cpu_fault_code(c, i, VEC_GP, 0);
+}
+
 static inline __attribute__((always_inline)) void
 operand_prepare(struct cpu *c, const struct insn *i, const struct thunk *t, struct operand *o)
 {
 	o->at = o->bounce;
-	if (!t->mem_size)
+	if (!t->mem_size || t->is_store)
 		return;
-	o->va = ea(c, i, t->mem_size, t->is_store);
-	if (unlikely(o->va & t->mem_align))
-		cpu_fault_code(c, i, VEC_GP, 0);
-	if (t->is_store)
-		return;
+	operand_locate(c, i, t, o);
 	if (unlikely(is_bytewise(c, t)))
 		for (unsigned n = 0; n < t->mem_size; n++)
 			o->bounce[n] = mmu_load8(c, i, o->va + n);
@@ -115,10 +119,12 @@ static void store_bytewise(struct cpu *c, const struct insn *i, gva_t va, const 
 }
 
 static inline void operand_finish(struct cpu *c, const struct insn *i, const struct thunk *t,
-				  const struct operand *o)
+				  struct operand *o)
 {
 	if (likely(!t->is_store))
 		return;
+	/* Exceptions of the computation come before those of the address. */
+	operand_locate(c, i, t, o);
 	if (unlikely(is_bytewise(c, t)))
 		store_bytewise(c, i, o->va, o->bounce, t->mem_size);
 	else

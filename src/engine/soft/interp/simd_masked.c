@@ -68,6 +68,15 @@ static void vector_put(struct vector *v, unsigned n, unsigned size, uint64_t val
 
 /* ---- VMASKMOV, VPMASKMOV ---- */
 
+/* With nothing selected, not even the segment is looked at. */
+static bool any_sign_is_set(const struct vector *v, unsigned len, unsigned size)
+{
+	for (unsigned n = 0; n < len / size; n++)
+		if (sign_is_set(v, n, size))
+			return true;
+	return false;
+}
+
 static inline void maskmov_load(struct cpu *c, const struct insn *i, unsigned size)
 {
 	unsigned len = 16 + INSN_L(i) * 16;
@@ -76,7 +85,7 @@ static inline void maskmov_load(struct cpu *c, const struct insn *i, unsigned si
 	avx_check(c, i);
 
 	struct vector mask = vector_get(c, INSN_VVVV(i) * 8);
-	gva_t va = ea(c, i, len, false);
+	gva_t va = any_sign_is_set(&mask, len, size) ? ea(c, i, len, false) : 0;
 
 	for (unsigned n = 0; n < len / size; n++)
 		if (sign_is_set(&mask, n, size))
@@ -91,7 +100,7 @@ static inline void maskmov_store(struct cpu *c, const struct insn *i, unsigned s
 	avx_check(c, i);
 
 	struct vector mask = vector_get(c, INSN_VVVV(i) * 8), from = vector_get(c, i->reg);
-	gva_t va = ea(c, i, len, true);
+	gva_t va = any_sign_is_set(&mask, len, size) ? ea(c, i, len, true) : 0;
 
 	for (unsigned n = 0; n < len / size; n++)
 		if (sign_is_set(&mask, n, size))

@@ -30,15 +30,33 @@
                                                                    \
 		stack_push_near##bits(c, i, v);                    \
 		NEXT(c, i);                                        \
-	}                                                          \
-	void x_push_S_##bits(struct cpu *c, const struct insn *i)  \
-	{                                                          \
-		unsigned seg = insn_rows[i->row].op[0] - O_ES;     \
-                                                                   \
-		stack_push_near##bits(c, i, c->seg[seg].selector); \
-		NEXT(c, i);                                        \
 	}
 FOR_V(PUSH_FORMS)
+
+static uint16_t pushed_selector(const struct cpu *c, const struct insn *i)
+{
+	return c->seg[insn_rows[i->row].op[0] - O_ES].selector;
+}
+
+void x_push_S_16(struct cpu *c, const struct insn *i)
+{
+	stack_push_near16(c, i, pushed_selector(c, i));
+	NEXT(c, i);
+}
+
+/* Of the four bytes two are written. */
+void x_push_S_32(struct cpu *c, const struct insn *i)
+{
+	mmu_store16(c, i, stack_at(c, i, c->gpr[RSP] - 4, 2, true), pushed_selector(c, i));
+	stack_adjust(c, -4);
+	NEXT(c, i);
+}
+
+void x_push_S_64(struct cpu *c, const struct insn *i)
+{
+	stack_push_near64(c, i, pushed_selector(c, i));
+	NEXT(c, i);
+}
 
 /* The pointer moves first: what POP (E)SP loads stays. */
 #define POP_Z_FORM(bits)                                         \

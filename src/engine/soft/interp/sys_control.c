@@ -100,9 +100,10 @@ void x_smsw(struct cpu *c, const struct insn *i)
 void x_lmsw(struct cpu *c, const struct insn *i)
 {
 	const uint64_t bits = CR0_PE | CR0_MP | CR0_EM | CR0_TS;
-	uint64_t v = load_selector(c, i) & bits;
+	uint64_t v;
 
 	require_cpl0(c, i);
+	v = load_selector(c, i) & bits;
 	v |= c->cr0 & ~(bits & ~(uint64_t)CR0_PE);
 	if (!cr0_write(c, v, false))
 		general_protection(c, i);

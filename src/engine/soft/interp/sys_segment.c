@@ -38,7 +38,8 @@ void x_mov_S_E(struct cpu *c, const struct insn *i)
 static void pop_segment(struct cpu *c, const struct insn *i, enum x86_seg seg)
 {
 	unsigned size = PFX_SIZE(i->prefix);
-	uint16_t selector = (uint16_t)stack_peek(c, i, size, 0);
+	/* No more is read than the selector. */
+	uint16_t selector = (uint16_t)stack_peek(c, i, 2, 0);
 	uint64_t rsp = c->gpr[RSP], popped;
 
 	/* RSP moves by the size of the old stack, yet not at all when the load faults. */

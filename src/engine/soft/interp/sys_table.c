@@ -197,12 +197,11 @@ void x_arpl(struct cpu *c, const struct insn *i)
 {
 	uint16_t rpl = *reg16(c, i->reg) & 3;
 	uint16_t selector;
-	gva_t va = 0;
 
 	require_protected(c, i);
 	if (i->prefix & PFX_MEM) {
-		va = ea(c, i, 2, true);
-		selector = (uint16_t)mmu_load_for_write(c, i, va, 2);
+		/* It has to be writable only if there is something to write. */
+		selector = mmu_load16(c, i, ea(c, i, 2, false));
 	} else {
 		selector = *reg16(c, i->rm);
 	}
@@ -212,7 +211,7 @@ void x_arpl(struct cpu *c, const struct insn *i)
 	}
 	selector = (selector & ~3) | rpl;
 	if (i->prefix & PFX_MEM)
-		mmu_store16(c, i, va, selector);
+		mmu_store16(c, i, ea(c, i, 2, true), selector);
 	else
 		*reg16(c, i->rm) = selector;
 	set_zero_flag(c, true);

@@ -90,12 +90,10 @@ static void run_x87_store(struct cpu *c, const struct insn *i)
 
 	x87_check(c, i, true);
 
-	gva_t va = ea(c, i, t->mem_size, true);
-
 	memcpy(&image, &c->fpu, FXSAVE_BYTES);
 	run(c, i, t, operand, &image);
 	if (!(image.fsw & ~image.fcw & (FSW_EXCEPTIONS & ~FSW_PE)))
-		store_operand(c, i, va, operand, t->mem_size);
+		store_operand(c, i, ea(c, i, t->mem_size, true), operand, t->mem_size);
 	memcpy(&c->fpu, &image, offsetof(struct xsave_area, xmm));
 	simd_touch(c, XCR0_X87);
 }

@@ -27,8 +27,11 @@ static bool is_long_target(const struct cpu *c, const struct target *t)
 	return c->mode & MODE_LONG && descriptor_is_long_code(t->desc);
 }
 
-/* What every code segment must fulfil once the privilege rules allow it. */
-static void check_code(struct cpu *c, const struct insn *i, const struct target *t)
+/*
+ * What every code segment must fulfil once the privilege rules allow it. An offset of 64 bits is
+ * cut where the target's code is not.
+ */
+static void check_code(struct cpu *c, const struct insn *i, struct target *t)
 {
 	struct segment s;
 
@@ -37,6 +40,8 @@ static void check_code(struct cpu *c, const struct insn *i, const struct target 
 	if (!descriptor_is_present(t->desc))
 		cpu_fault_code(c, i, VEC_NP, t->selector & ~3);
 	segment_from_descriptor(&s, t->desc);
+	if (!is_long_target(c, t))
+		t->rip = (uint32_t)t->rip;
 	if (is_long_target(c, t) ? !is_canonical(t->rip) : t->rip > s.limit)
 		cpu_fault_code(c, i, VEC_GP, 0);
 }
@@ -313,10 +318,10 @@ void far_call(struct cpu *c, const struct insn *i, uint16_t selector, uint64_t o
 
 /* ---- returns ---- */
 
-void return_check_code(struct cpu *c, const struct insn *i, uint16_t selector, uint64_t rip,
+void return_check_code(struct cpu *c, const struct insn *i, uint16_t selector, uint64_t *rip,
 		       uint64_t *desc)
 {
-	struct target t = {.selector = selector, .rip = rip, .cpl = selector & 3};
+	struct target t = {.selector = selector, .rip = *rip, .cpl = selector & 3};
 	uint16_t error = selector & ~3;
 	unsigned dpl;
 
@@ -328,6 +333,7 @@ void return_check_code(struct cpu *c, const struct insn *i, uint16_t selector, u
 		cpu_fault_code(c, i, VEC_GP, error);
 	check_code(c, i, &t);
 	*desc = t.desc;
+	*rip = t.rip;
 }
 
 uint64_t return_check_stack(struct cpu *c, const struct insn *i, uint16_t ss, uint64_t code,
@@ -397,7 +403,7 @@ void far_return(struct cpu *c, const struct insn *i, unsigned size, unsigned ext
 	frame_current(c, &f);
 	r.rip = frame_pop(c, i, &f, size);
 	r.cs = (uint16_t)frame_pop(c, i, &f, size);
-	return_check_code(c, i, r.cs, r.rip, &r.cs_desc);
+	return_check_code(c, i, r.cs, &r.rip, &r.cs_desc);
 	f.sp = (f.sp & ~f.mask) | ((f.sp + extra) & f.mask);
 	r.sp = f.sp;
 	if ((r.cs & 3) != c->cpl) {

@@ -115,7 +115,7 @@ static void iret_protected(struct cpu *c, const struct insn *i, unsigned size)
 		iret_to_vm86(c, i, &f, r.rip, r.cs, flags);
 		return;
 	}
-	return_check_code(c, i, r.cs, r.rip, &r.cs_desc);
+	return_check_code(c, i, r.cs, &r.rip, &r.cs_desc);
 	if (cpu_in_64bit(c) || (r.cs & 3) != c->cpl) {
 		r.has_stack = true;
 		r.sp = frame_pop(c, i, &f, size);
