@@ -33,7 +33,7 @@ struct options {
 
 struct totals {
 	unsigned rows, rows_failed, rows_hidden;
-	uint64_t trials, failed, vectors[32];
+	uint64_t trials, failed, host_failed, vectors[32];
 	const char *excluded[ROWS_MAX];
 	bool never_ran[ROWS_MAX];
 };
@@ -129,16 +129,20 @@ static bool has_loose_fault_address(const struct insn_row *row)
 {
 	for (unsigned n = 0; n < ARRAY_SIZE(row->op); n++)
 		if (row->op[n] == O_Menv || row->op[n] == O_Mstate || row->op[n] == O_DSrDI ||
-		    (row->op[n] == O_Mx && row->op[1] == O_Hx))
+		    row->op[n] == O_Mp || (row->op[n] == O_Mx && row->op[1] == O_Hx))
 			return true;
-	return false;
+	return !strcmp(row->name, "retf") || !strcmp(row->name, "iret");
 }
 
 /* Error code and address of a page fault. */
 static void compare_page_fault(struct line *l, const struct insn_row *row,
 			       const struct outcome *host, const struct outcome *guest)
 {
-	uint64_t cr2_mask = has_loose_fault_address(row) ? ~(uint64_t)(PAGE - 1) : UINT64_MAX;
+	/* An image may be on two missing pages. */
+	bool is_image = row->op[0] == O_M;
+	uint64_t cr2_mask = is_image			   ? 0
+			    : has_loose_fault_address(row) ? ~(uint64_t)(PAGE - 1)
+							   : UINT64_MAX;
 	/* Linux tells nobody whether a page of its own half exists. */
 	uint32_t error_mask = host->cr2 >> 63 ? ~PF_PRESENT : UINT32_MAX;
 
@@ -149,8 +153,14 @@ static void compare_page_fault(struct line *l, const struct insn_row *row,
 /* Instructions that may have stored a part before they fault. */
 static bool stores_before_fault(const struct insn_row *row)
 {
-	return !strcmp(row->name, "enter") || !strcmp(row->name, "call") ||
-	       !strcmp(row->name, "fbstp");
+	return !strcmp(row->name, "enter") || !strcmp(row->name, "callf") ||
+	       !strcmp(row->name, "call") || !strcmp(row->name, "fbstp");
+}
+
+/* The way through the host's kernel clears the RPL of null selectors. */
+static uint16_t null_or(uint16_t selector)
+{
+	return selector & ~3 ? selector : 0;
 }
 
 /* All differences between the two sides, as text; empty when there are none. */
@@ -160,6 +170,7 @@ static void compare_outcomes(struct line *l, const struct insn_row *row, const s
 	static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
 					      "rsi", "rdi", "r8",  "r9",  "r10", "r11",
 					      "r12", "r13", "r14", "r15"};
+	static const char *const segments[6] = {"es", "cs", "ss", "ds", "fs", "gs"};
 	/* An instruction that faults leaves the flags alone, so all of them are defined then. */
 	bool has_run = host->state.rip != t->in.rip;
 	uint64_t undefined = has_run ? row->flags_undef : 0;
@@ -168,9 +179,10 @@ static void compare_outcomes(struct line *l, const struct insn_row *row, const s
 
 	l->len = 0;
 	l->text[0] = 0;
-	if (host->failure[0] || guest->failure[0]) {
+	if (guest->failure[0]) {
 		if (strcmp(host->failure, guest->failure))
-			line_add(l, " engine: %s, host: %s", guest->failure, host->failure);
+			line_add(l, " engine: \"%s\", host: \"%s\" at %" PRIx64, guest->failure,
+				 host->failure, host->state.rip);
 		return;
 	}
 	compare_u64(l, "vector", host->vector, guest->vector);
@@ -178,10 +190,20 @@ static void compare_outcomes(struct line *l, const struct insn_row *row, const s
 		compare_page_fault(l, row, host, guest);
 	else if (host->vector == guest->vector)
 		compare_u64(l, "error", host->error, guest->error);
-	for (unsigned n = 0; n < 16; n++)
-		compare_u64(l, names[n], host->state.gpr[n], guest->state.gpr[n]);
+	for (unsigned n = 0; n < 16; n++) {
+		/* Outside 64-bit mode the upper half of RSP is undefined. */
+		bool is_half = n == RSP && host->state.selector[SEG_CS] == USER_CS32;
+		uint64_t defined = is_half ? UINT32_MAX : UINT64_MAX;
+
+		compare_u64(l, names[n], host->state.gpr[n] & defined,
+			    guest->state.gpr[n] & defined);
+	}
 	compare_u64(l, "rip", host->state.rip, guest->state.rip);
 	compare_u64(l, "rflags", host->state.rflags & mask, guest->state.rflags & mask);
+	for (unsigned n = 0; n < 6; n++)
+		compare_u64(l, segments[n], null_or(host->state.selector[n]),
+			    null_or(guest->state.selector[n]));
+	compare_u64(l, "fs_base", host->state.fs_base, guest->state.fs_base);
 	compare_u64(l, "gs_base", host->state.gs_base, guest->state.gs_base);
 	compare_fpu(l, row, host, guest, has_run);
 	if (has_run || !stores_before_fault(row))
@@ -193,8 +215,9 @@ static void print_trial(const struct insn_row *row, unsigned number, const struc
 {
 	char text[128];
 
-	disassemble(t->code, t->code_len, CODE_64, t->in.rip, text, sizeof(text));
-	printf("%s/%02x: trial %u:", row->name, row->opcode, number);
+	disassemble(t->code, t->code_len, t->size, t->in.rip, text, sizeof(text));
+	printf("%s/%02x: trial %u%s:", row->name, row->opcode, number,
+	       t->size == CODE_32 ? ", 32-bit" : "");
 	for (unsigned n = 0; n < t->code_len; n++)
 		printf(" %02x", t->code[n]);
 	printf(" \"%s\":%s\n", text, l->text);
@@ -234,9 +257,9 @@ static void run_row(const struct options *o, const struct generator *g, struct g
 	totals->rows++;
 	for (unsigned n = first; n < end; n++) {
 		/* Each trial has its own seed, so that it can be repeated alone. */
-		struct rng r = {.state = o->seed ^ (uint64_t)index << 32 ^ n};
+		struct rng seeds = {.state = o->seed}, r;
 
-		rng_next(&r);
+		r.state = rng_next(&seeds) ^ (uint64_t)index << 32 ^ n;
 		if (!generate(g, &r, row, &t)) {
 			printf("%s/%02x: no encoding decodes to this row (number %u)\n", row->name,
 			       row->opcode, index);
@@ -244,11 +267,15 @@ static void run_row(const struct options *o, const struct generator *g, struct g
 			return;
 		}
 		native_run(&t, &on_host);
+		totals->trials++;
+		if (on_host.failure[0]) {
+			totals->host_failed++;
+			continue;
+		}
 		guest_run(guest, &t, &on_guest);
 		compare_outcomes(&l, row, &t, &on_host, &on_guest);
-		totals->trials++;
 		totals->vectors[on_host.vector & 31]++;
-		completed += on_host.vector == VEC_BP && !on_host.failure[0];
+		completed += on_host.vector == VEC_BP;
 		if (!l.len)
 			continue;
 		if (!failed++ || o->is_verbose)
@@ -314,6 +341,8 @@ static void print_summary(const struct totals *totals)
 		if (totals->vectors[v])
 			printf(" %s%u: %" PRIu64, v == VEC_BP ? "completed, vector " : "vector ", v,
 			       totals->vectors[v]);
+	if (totals->host_failed)
+		printf(" the host did not end: %" PRIu64, totals->host_failed);
 	printf("\n%u rows, %" PRIu64 " trials: %u rows differ in %" PRIu64
 	       " trials, %u rows cannot be encoded\n",
 	       totals->rows, totals->trials, totals->rows_failed, totals->failed,
@@ -341,6 +370,7 @@ static int compare_all(const struct options *o)
 		return 1;
 	}
 	g.features = guest_features(guest);
+	native_on_tick(guest_tick, guest);
 	for (const struct insn_row *row = insn_rows; row < insn_rows + nr_insn_rows; row++) {
 		unsigned index = (unsigned)(row - insn_rows), f = row->feature;
 		const char *reason = row_excluded(row);
@@ -353,6 +383,7 @@ static int compare_all(const struct options *o)
 		if (!reason)
 			run_row(o, &g, guest, row, &totals);
 	}
+	native_on_tick(NULL, NULL);
 	print_summary(&totals);
 	guest_free(guest);
 	return totals.rows_failed || totals.rows_hidden ? 1 : 0;

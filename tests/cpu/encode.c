@@ -70,10 +70,12 @@ static void put_vex(struct rng *r, const struct insn_row *row, struct trial *t, 
 {
 	bool w = row->w == W_ANY ? rng_below(r, 2) : row->w == W_1;
 	bool l = row->vex == VEX_LIG ? rng_below(r, 2) : row->vex == VEX_256;
-	uint8_t vvvv = row_has_place(row, AT_VVVV) ? rng_below(r, 16) : 0;
+	unsigned nr = t->size == CODE_64 ? 16 : 8;
+	uint8_t vvvv = row_has_place(row, AT_VVVV) ? rng_below(r, nr) : 0;
+
 	/* Once in a while a vvvv that has no business there: #UD. */
 	if (!vvvv && rng_one_in(r, 200))
-		vvvv = rng_below(r, 16);
+		vvvv = rng_below(r, nr);
 
 	static const uint8_t pp_of[] = {
 		[P_ANY] = 0, [P_NONE] = 0, [P_66] = 1, [P_F3] = 2, [P_F2] = 3};
@@ -108,7 +110,8 @@ static void put_modrm(struct rng *r, const struct insn_row *row, struct trial *t
 
 static void draw(struct rng *r, const struct insn_row *row, struct trial *t)
 {
-	uint8_t rxb = rng_below(r, 2) ? rng_below(r, 8) : 0;
+	bool is_64 = t->size == CODE_64;
+	uint8_t rxb = is_64 && rng_below(r, 2) ? rng_below(r, 8) : 0;
 	bool w = row->w == W_ANY ? rng_one_in(r, 3) : row->w == W_1;
 	uint8_t opcode = row->opcode;
 
@@ -117,7 +120,7 @@ static void draw(struct rng *r, const struct insn_row *row, struct trial *t)
 	if (row->vex != VEX_NO) {
 		put_vex(r, row, t, rxb);
 	} else {
-		if (w || rxb || rng_one_in(r, 3))
+		if (is_64 && (w || rxb || rng_one_in(r, 3)))
 			put(t, (uint8_t)(0x40 | w << 3 | rxb));
 		if (row->map != MAP_1)
 			put(t, 0x0f);
@@ -146,7 +149,7 @@ bool encode(const struct generator *g, struct rng *r, const struct insn_row *row
 		enum parse_result result;
 
 		draw(r, row, t);
-		result = parse(p, t->code, t->code_len, CODE_64, g->features);
+		result = parse(p, t->code, t->code_len, t->size, g->features);
 		if (!p->form || p->form->row != row - insn_rows)
 			continue;
 		/* A LOCK or vvvv that is not allowed makes a trial too, but rarely. */

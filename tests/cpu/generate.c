@@ -6,41 +6,15 @@
 
 #include <string.h>
 
-#include "engine/soft/decode/operand.h"
-
-static bool is_far(const struct insn_row *row)
-{
-	for (unsigned n = 0; n < ARRAY_SIZE(row->op); n++)
-		if (row->op[n] == O_Mp || row->op[n] == O_Ap)
-			return true;
-	return IS_NAMED(row, "retf", "lret", "iret", "iretd", "iretq", "retfq", "retfw");
-}
-
-static bool writes_segment(const struct insn_row *row)
-{
-	return operand_info[row->op[0]].file == FILE_SEG && !IS_NAMED(row, "push");
-}
-
 const char *row_excluded(const struct insn_row *row)
 {
-	if (row->mode == MODE_NOT64)
-		return "not in 64-bit mode";
+	/* SGDT and its like are emulated by the host's kernel, or forbidden. */
 	if (row->attr & A_NOTEST)
-		return "its result is the machine's own";
-	if (IS_NAMED(row, "syscall", "sysenter", "int", "int1", "icebp", "into", "vmcall",
-		     "vmmcall"))
-		return "enters the host's kernel or hypervisor";
-	if (IS_NAMED(row, "cpuid", "rdtsc", "rdtscp", "rdpmc", "rdpid", "rdrand", "rdseed",
-		     "xgetbv"))
-		return "its result is the machine's own";
-	if (IS_NAMED(row, "sgdt", "sidt", "smsw", "sldt", "str"))
-		return "the host's kernel emulates or forbids it";
-	if (IS_NAMED(row, "wrfsbase"))
-		return "FS is the C library's";
+		return "its result is the machine's own, or it enters the host's kernel";
 	if (IS_NAMED(row, "xsaveopt", "xsaveopt64"))
 		return "may leave out what the CPU knows to be unchanged";
-	if (writes_segment(row) || is_far(row))
-		return "loads segment registers, whose descriptors the two sides do not share";
+	if (IS_NAMED(row, "wrfsbase"))
+		return "FS is the C library's";
 	return NULL;
 }
 
@@ -104,10 +78,17 @@ static void random_data(struct rng *r, uint8_t data[DATA_RW_SIZE])
 	}
 }
 
-static void random_state(struct rng *r, struct trial *t)
+static void random_state(struct rng *r, struct trial *t, uint64_t fs_base)
 {
+	bool is_64 = t->size == CODE_64;
+
+	memset(t->in.selector, 0, sizeof(t->in.selector));
+	t->in.selector[SEG_CS] = is_64 ? USER_CS : USER_CS32;
+	t->in.selector[SEG_SS] = USER_SS;
+	t->in.selector[SEG_DS] = t->in.selector[SEG_ES] = is_64 ? 0 : USER_SS;
+	t->in.fs_base = fs_base;
 	for (unsigned n = 0; n < 16; n++)
-		t->in.gpr[n] = random_integer(r);
+		t->in.gpr[n] = is_64 || n >= 8 ? random_integer(r) : (uint32_t)random_integer(r);
 	t->in.rflags = FLAG_FIXED | FLAG_IF | (rng_next(r) & FLAGS_STATUS);
 	if (rng_one_in(r, 8))
 		t->in.rflags |= FLAG_DF;
@@ -118,14 +99,35 @@ static void random_state(struct rng *r, struct trial *t)
 	random_data(r, t->data);
 }
 
+/* The code size of a trial: each that the row exists in, 64 bits more often. */
+static enum code_size random_size(struct rng *r, const struct insn_row *row)
+{
+	if (row->mode != MODE_ANY)
+		return row->mode == MODE_64 ? CODE_64 : CODE_32;
+	return rng_one_in(r, 4) ? CODE_32 : CODE_64;
+}
+
+/* Some rows, those that ask for W, exist in 64-bit mode only. */
+static bool encode_any(const struct generator *g, struct rng *r, const struct insn_row *row,
+		       struct trial *t, struct parsed *p)
+{
+	t->size = random_size(r, row);
+	if (encode(g, r, row, t, p))
+		return true;
+	if (row->mode != MODE_ANY)
+		return false;
+	t->size = t->size == CODE_32 ? CODE_64 : CODE_32;
+	return encode(g, r, row, t, p);
+}
+
 bool generate(const struct generator *g, struct rng *r, const struct insn_row *row, struct trial *t)
 {
 	struct parsed p;
 
 	do {
-		if (!encode(g, r, row, t, &p))
+		if (!encode_any(g, r, row, t, &p))
 			return false;
-		random_state(r, t);
+		random_state(r, t, g->fs_base);
 	} while (!place_operands(g, r, row, t, &p));
 	return true;
 }

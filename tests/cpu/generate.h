@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Makes trials from rows of the instruction table: an encoding the decoder gives to that very row,
- * in 64-bit mode, and a state in which its operands lie in interesting places.
+ * in 64-bit or compatibility mode, and a state in which its operands lie in interesting places.
  */
 #ifndef TESTS_CPU_GENERATE_H
 #define TESTS_CPU_GENERATE_H

@@ -5,6 +5,7 @@
  */
 #include "cpu/guest.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,21 +15,25 @@
 
 #define PORT_BASE 0x20
 
-/* Guest physical memory, a page each unless noted; page tables map the low part one to one. */
-#define PHYS_PML4      0x1000
-#define PHYS_PDPT      0x2000
-#define PHYS_PD	       0x3000
-#define PHYS_PT_LOW    0x4000
-#define PHYS_PT_CODE   0x5000
-#define PHYS_PT_DATA   0x6000
-#define PHYS_GDT       0x7000
-#define PHYS_IDT       0x8000
-#define PHYS_TSS       0x9000
-#define PHYS_HANDLERS  0xa000
-#define PHYS_STACK_TOP 0xc000
-#define PHYS_CODE      0x10000
-#define PHYS_DATA      0x20000 /* the writable pages, then the read-only one */
-#define PHYS_SIZE      0x40000
+/* Guest physical memory, a page each unless noted. All of it is mapped at KERNEL_BASE. */
+#define KERNEL_BASE 0xffffffff80000000
+
+#define PHYS_PML4	 0x1000
+#define PHYS_PDPT	 0x2000
+#define PHYS_PD		 0x3000
+#define PHYS_PT_CODE	 0x5000
+#define PHYS_PT_DATA	 0x6000
+#define PHYS_GDT	 0x7000
+#define PHYS_IDT	 0x8000
+#define PHYS_TSS	 0x9000
+#define PHYS_HANDLERS	 0xa000
+#define PHYS_STACK_TOP	 0xc000
+#define PHYS_KERNEL_PDPT 0xc000
+#define PHYS_KERNEL_PD	 0xd000
+#define PHYS_KERNEL_PT	 0xe000
+#define PHYS_CODE	 0x10000
+#define PHYS_DATA	 0x20000 /* the writable pages, then the read-only one */
+#define PHYS_SIZE	 0x40000
 
 #define HANDLER_SIZE 16
 #define KERNEL_CS    0x10
@@ -45,6 +50,9 @@ struct guest {
 	uint8_t *ram;
 	uint64_t xcr0;
 	uint32_t features[NR_CPUID_WORDS];
+	struct kvm_sregs sregs;	     /* as the next trial of 64-bit code wants them */
+	volatile sig_atomic_t ticks; /* in the trial in progress */
+	bool has_other_segments;     /* the last trial has loaded segment registers */
 };
 
 struct iret_frame {
@@ -69,32 +77,37 @@ static void build_tables(struct guest *g)
 
 	put64(g, PHYS_PML4, PHYS_PDPT | user);
 	put64(g, PHYS_PDPT, PHYS_PD | user);
-	put64(g, PHYS_PD, PHYS_PT_LOW | user);
+	put64(g, PHYS_PML4 + (KERNEL_BASE >> 39) % 512 * 8, PHYS_KERNEL_PDPT | kernel);
+	put64(g, PHYS_KERNEL_PDPT + (KERNEL_BASE >> 30) % 512 * 8, PHYS_KERNEL_PD | kernel);
+	put64(g, PHYS_KERNEL_PD, PHYS_KERNEL_PT | kernel);
 	put64(g, PHYS_PD + (CODE_BASE >> 21) * 8, PHYS_PT_CODE | user);
 	put64(g, PHYS_PD + (DATA_BASE >> 21) * 8, PHYS_PT_DATA | user);
-	map(g, PHYS_PT_LOW, 0, PHYS_SIZE / PAGE, 0, kernel);
-	/* Nothing at 0, as in any process. */
-	put64(g, PHYS_PT_LOW, 0);
+	map(g, PHYS_KERNEL_PT, KERNEL_BASE, PHYS_SIZE / PAGE, 0, kernel);
 	map(g, PHYS_PT_CODE, CODE_BASE, CODE_PAGES, PHYS_CODE, user);
 	map(g, PHYS_PT_DATA, DATA_RW, DATA_RW_SIZE / PAGE, PHYS_DATA, user | PTE_NX);
 	map(g, PHYS_PT_DATA, DATA_RO, 1, PHYS_DATA + DATA_RW_SIZE, PTE_P | PTE_U | PTE_NX);
 
 	put64(g, PHYS_GDT + KERNEL_CS, 0x00af9b000000ffff);
 	put64(g, PHYS_GDT + KERNEL_SS, 0x00cf93000000ffff);
+	put64(g, PHYS_GDT + (USER_CS32 & ~7), 0x00cffb000000ffff);
 	put64(g, PHYS_GDT + (USER_SS & ~7), 0x00cff3000000ffff);
 	put64(g, PHYS_GDT + (USER_CS & ~7), 0x00affb000000ffff);
-	put64(g, PHYS_GDT + TSS_SELECTOR, 0x0000890000000067 | (uint64_t)PHYS_TSS << 16);
-	put64(g, PHYS_TSS + 4, PHYS_STACK_TOP);
+	put64(g, PHYS_GDT + TSS_SELECTOR, 0x8000890000000067 | (uint64_t)PHYS_TSS << 16);
+	put64(g, PHYS_GDT + TSS_SELECTOR + 8, KERNEL_BASE >> 32);
+	put64(g, PHYS_TSS + 4, KERNEL_BASE + PHYS_STACK_TOP);
+	/* No I/O bitmap. */
+	g->ram[PHYS_TSS + 102] = 0x68;
 
 	for (unsigned v = 0; v < 32; v++) {
-		uint64_t handler = PHYS_HANDLERS + v * HANDLER_SIZE;
+		uint64_t at = PHYS_HANDLERS + v * HANDLER_SIZE, handler = KERNEL_BASE + at;
 		uint64_t dpl = v == VEC_BP || v == VEC_OF ? 3 : 0;
 		const uint8_t code[] = {0xe6, PORT_BASE + v, 0x48, 0xcf};
 
-		memcpy(g->ram + handler, code, sizeof(code));
+		memcpy(g->ram + at, code, sizeof(code));
 		put64(g, PHYS_IDT + v * 16,
 		      (handler & 0xffff) | KERNEL_CS << 16 | (0x8eull | dpl << 5) << 40 |
 			      (handler >> 16 & 0xffff) << 48);
+		put64(g, PHYS_IDT + v * 16 + 8, handler >> 32);
 	}
 	memset(g->ram + PHYS_CODE, 0xcc, CODE_PAGES * PAGE);
 	read_only_fill(g->ram + PHYS_DATA + DATA_RW_SIZE);
@@ -136,18 +149,19 @@ static int set_system_state(struct guest *g, uint64_t fs_base)
 	s.ss = flat_segment(KERNEL_SS, 3);
 	s.ds = s.es = s.gs = null_segment(0);
 	s.fs = null_segment(fs_base);
-	s.tr = (struct kvm_segment){.base = PHYS_TSS,
+	s.tr = (struct kvm_segment){.base = KERNEL_BASE + PHYS_TSS,
 				    .limit = 0x67,
 				    .selector = TSS_SELECTOR,
 				    .type = 11,
 				    .present = 1};
 	s.ldt = (struct kvm_segment){.unusable = 1, .type = 2};
-	s.gdt = (struct kvm_dtable){.base = PHYS_GDT, .limit = TSS_SELECTOR + 15};
-	s.idt = (struct kvm_dtable){.base = PHYS_IDT, .limit = 32 * 16 - 1};
+	s.gdt = (struct kvm_dtable){.base = KERNEL_BASE + PHYS_GDT, .limit = TSS_SELECTOR + 15};
+	s.idt = (struct kvm_dtable){.base = KERNEL_BASE + PHYS_IDT, .limit = 32 * 16 - 1};
 	s.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
 	s.cr3 = PHYS_PML4;
 	s.cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
 	s.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
+	g->sregs = s;
 	r = engine_vcpu_set_sregs(g->vcpu, &s);
 	return r ? r : engine_vcpu_set_xcrs(g->vcpu, &xcrs);
 }
@@ -220,6 +234,19 @@ static uint64_t *kvm_gpr(struct kvm_regs *regs, unsigned number)
 	return order[number];
 }
 
+/* DS and ES as the trial wants them; everything else back to what it was. */
+static int set_segments(struct guest *g, const struct trial *t)
+{
+	struct kvm_sregs s = g->sregs;
+
+	if (t->in.selector[SEG_DS])
+		s.ds = flat_segment(t->in.selector[SEG_DS], 3);
+	if (t->in.selector[SEG_ES])
+		s.es = flat_segment(t->in.selector[SEG_ES], 3);
+	g->has_other_segments = false;
+	return engine_vcpu_set_sregs(g->vcpu, &s);
+}
+
 static int set_gs_base(struct guest *g, uint64_t base)
 {
 	struct kvm_msr_entry entry = {.index = MSR_GS_BASE, .data = base};
@@ -230,20 +257,23 @@ static int set_gs_base(struct guest *g, uint64_t base)
 /* Puts the trial's state into the vCPU, which stands before the IRETQ of a handler. */
 static int load_state(struct guest *g, const struct trial *t)
 {
-	struct iret_frame frame = {t->in.rip, USER_CS, t->in.rflags, t->in.gpr[RSP], USER_SS};
-	struct kvm_regs regs = {.rip = PHYS_HANDLERS + 2, .rflags = FLAG_FIXED};
+	struct iret_frame frame = {t->in.rip, t->in.selector[SEG_CS], t->in.rflags, t->in.gpr[RSP],
+				   t->in.selector[SEG_SS]};
+	struct kvm_regs regs = {.rip = KERNEL_BASE + PHYS_HANDLERS + 2, .rflags = FLAG_FIXED};
 	struct kvm_xsave xsave __attribute__((aligned(64)));
 	struct xsave_area *area = (struct xsave_area *)xsave.region;
 	int r;
 
 	for (unsigned n = 0; n < 16; n++)
 		*kvm_gpr(&regs, n) = t->in.gpr[n];
-	regs.rsp = FRAME_RSP;
+	regs.rsp = KERNEL_BASE + FRAME_RSP;
 	memset(&xsave, 0, sizeof(xsave));
 	*area = t->in.fpu;
 	area->xstate_bv = g->xcr0;
 	mem_write(g->mem, FRAME_RSP, &frame, sizeof(frame));
 	r = engine_vcpu_set_regs(g->vcpu, &regs);
+	if (!r && (g->has_other_segments || t->in.selector[SEG_DS] || t->in.selector[SEG_ES]))
+		r = set_segments(g, t);
 	if (!r)
 		r = engine_vcpu_set_xsave(g->vcpu, &xsave);
 	return r ? r : set_gs_base(g, t->in.gs_base);
@@ -278,11 +308,29 @@ static int save_state(struct guest *g, struct outcome *out)
 	out->state.gpr[RSP] = frame.rsp;
 	out->state.rip = frame.rip;
 	out->state.rflags = frame.rflags;
+	out->state.fs_base = sregs.fs.base;
 	out->state.gs_base = sregs.gs.base;
+	out->state.selector[SEG_CS] = (uint16_t)frame.cs;
+	out->state.selector[SEG_SS] = (uint16_t)frame.ss;
+	out->state.selector[SEG_ES] = sregs.es.selector;
+	out->state.selector[SEG_DS] = sregs.ds.selector;
+	out->state.selector[SEG_FS] = sregs.fs.selector;
+	out->state.selector[SEG_GS] = sregs.gs.selector;
+	g->has_other_segments = sregs.es.selector || sregs.ds.selector || sregs.fs.selector ||
+				sregs.gs.selector || sregs.fs.base != g->sregs.fs.base ||
+				!sregs.fs.unusable;
 	memcpy(&out->state.fpu, xsave.region, sizeof(out->state.fpu));
 	out->error = (uint32_t)error;
 	out->cr2 = sregs.cr2;
 	return 0;
+}
+
+void guest_tick(void *guest)
+{
+	struct guest *g = guest;
+
+	g->ticks++;
+	engine_vcpu_kick(g->vcpu);
 }
 
 /* Runs up to the port write of a handler and completes it. */
@@ -290,9 +338,14 @@ static void run_to_handler(struct guest *g, struct outcome *out)
 {
 	int r;
 
+	g->ticks = 0;
 	do
 		r = engine_vcpu_run(g->vcpu);
-	while (r == -EINTR);
+	while (r == -EINTR && g->ticks < 2);
+	if (r == -EINTR) {
+		snprintf(out->failure, sizeof(out->failure), "does not end");
+		return;
+	}
 	if (r) {
 		snprintf(out->failure, sizeof(out->failure), "engine error %d", r);
 		return;

@@ -18,6 +18,9 @@ void guest_free(struct guest *g);
 /* The feature words of its CPUID, as decode() wants them. */
 const uint32_t *guest_features(const struct guest *g);
 
+/* Any time, from signal handlers too: the second one in a trial ends it. */
+void guest_tick(void *guest);
+
 void guest_run(struct guest *g, const struct trial *t, struct outcome *out);
 
 #endif

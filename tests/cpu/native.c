@@ -16,10 +16,10 @@
 #include <ucontext.h>
 
 #define HWCAP2_FSGSBASE_BIT BIT(1)
-#define HANG_TICK_US	    200000 /* a trial takes microseconds: two ticks in one mean a loop */
 
-/* Read and written by the assembly below. */
-uint64_t native_rip, native_stack, native_rflags, native_gpr[16];
+/* Read and written by the assembly below. The frame is IRETQ's: rip, cs, rflags, rsp, ss. */
+uint64_t native_stack, native_frame[5], native_gpr[16];
+uint32_t native_ds, native_es;
 struct xsave_area native_fpu;
 void native_enter(void);
 extern const char native_return[];
@@ -29,16 +29,16 @@ asm(".text\n"
     "native_enter:\n"
     "	push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15; pushfq\n"
     "	mov %rsp, native_stack(%rip)\n"
+    "	mov native_ds(%rip), %ds\n"
+    "	mov native_es(%rip), %es\n"
     "	mov $7, %eax\n"
     "	xor %edx, %edx\n"
     "	xrstor64 native_fpu(%rip)\n"
-    "	pushq native_rflags(%rip)\n"
-    "	popfq\n"
+    "	lea native_frame(%rip), %rsp\n"
     "	mov native_gpr+0(%rip), %rax\n"
     "	mov native_gpr+8(%rip), %rcx\n"
     "	mov native_gpr+16(%rip), %rdx\n"
     "	mov native_gpr+24(%rip), %rbx\n"
-    "	mov native_gpr+32(%rip), %rsp\n"
     "	mov native_gpr+40(%rip), %rbp\n"
     "	mov native_gpr+48(%rip), %rsi\n"
     "	mov native_gpr+56(%rip), %rdi\n"
@@ -50,7 +50,7 @@ asm(".text\n"
     "	mov native_gpr+104(%rip), %r13\n"
     "	mov native_gpr+112(%rip), %r14\n"
     "	mov native_gpr+120(%rip), %r15\n"
-    "	jmp *native_rip(%rip)\n"
+    "	iretq\n"
     "native_return:\n"
     "	popfq; pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
     "	ret\n");
@@ -60,6 +60,8 @@ static struct {
 	uint64_t fs_base;
 	struct outcome *out; /* of the trial in progress, or NULL */
 	unsigned ticks;	     /* in the trial in progress */
+	void (*on_tick)(void *ctx);
+	void *on_tick_ctx;
 	uint8_t signal_stack[64 * 1024] __attribute__((aligned(64)));
 } native;
 
@@ -120,6 +122,50 @@ static void clean_fpu(struct xsave_area *frame)
 	frame->xstate_bv |= XCR0_X87 | XCR0_SSE;
 }
 
+static uint16_t read_selector(enum x86_seg seg)
+{
+	uint16_t selector;
+
+	switch (seg) {
+	case SEG_ES:
+		asm volatile("mov %%es, %0" : "=r"(selector));
+		return selector;
+	case SEG_DS:
+		asm volatile("mov %%ds, %0" : "=r"(selector));
+		return selector;
+	case SEG_FS:
+		asm volatile("mov %%fs, %0" : "=r"(selector));
+		return selector;
+	default:
+		asm volatile("mov %%gs, %0" : "=r"(selector));
+		return selector;
+	}
+}
+
+/* Segment registers as C code wants them; the trial may have loaded others. */
+static void clean_segments(void)
+{
+	asm volatile("mov %0, %%ds\n\t"
+		     "mov %0, %%es\n\t"
+		     "mov %0, %%fs\n\t"
+		     "mov %0, %%gs\n\t"
+		     "wrfsbase %1"
+		     :
+		     : "r"(0), "r"(native.fs_base));
+}
+
+static void copy_segments(struct cpu_state *to, const greg_t *gregs)
+{
+	to->selector[SEG_CS] = (uint16_t)gregs[REG_CSGSFS];
+	to->selector[SEG_SS] = (uint16_t)(gregs[REG_CSGSFS] >> 48);
+	to->selector[SEG_ES] = read_selector(SEG_ES);
+	to->selector[SEG_DS] = read_selector(SEG_DS);
+	to->selector[SEG_FS] = read_selector(SEG_FS);
+	to->selector[SEG_GS] = read_selector(SEG_GS);
+	asm volatile("rdfsbase %0" : "=r"(to->fs_base));
+	asm volatile("rdgsbase %0" : "=r"(to->gs_base));
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
@@ -136,9 +182,11 @@ static void on_signal(int number, siginfo_t *info, void *context)
 		     :
 		     : "memory", "cc");
 	if (number == SIGALRM) {
+		if (!out && native.on_tick)
+			native.on_tick(native.on_tick_ctx);
 		if (!out || native.ticks++ < 1)
 			return;
-		snprintf(out->failure, sizeof(out->failure), "does not end");
+		strcpy(out->failure, "does not end");
 	} else if (!out) {
 		/* A fault of the test itself: take it again without a handler. */
 		signal(number, SIG_DFL);
@@ -149,7 +197,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
 		out->state.gpr[n] = (uint64_t)gregs[greg_of[n]];
 	out->state.rip = (uint64_t)gregs[REG_RIP];
 	out->state.rflags = (uint64_t)gregs[REG_EFL];
-	asm volatile("rdgsbase %0" : "=r"(out->state.gs_base));
+	copy_segments(&out->state, gregs);
+	clean_segments();
 	out->vector = (unsigned)gregs[REG_TRAPNO];
 	out->error = (uint32_t)gregs[REG_ERR];
 	out->cr2 = (uint64_t)gregs[REG_CR2];
@@ -160,6 +209,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	gregs[REG_RIP] = (greg_t)(uintptr_t)native_return;
 	gregs[REG_RSP] = (greg_t)native_stack;
 	gregs[REG_EFL] = 0x202;
+	gregs[REG_CSGSFS] = (greg_t)((uint64_t)USER_SS << 48 | USER_CS);
 }
 
 static void *map_at(uint64_t address, size_t size, int protection)
@@ -170,14 +220,20 @@ static void *map_at(uint64_t address, size_t size, int protection)
 	return p == (void *)address ? p : NULL;
 }
 
+void native_on_tick(void (*fn)(void *ctx), void *ctx)
+{
+	native.on_tick_ctx = ctx;
+	native.on_tick = fn;
+}
+
 int native_init(void)
 {
 	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGALRM};
 	stack_t stack = {.ss_sp = native.signal_stack, .ss_size = sizeof(native.signal_stack)};
 	struct sigaction action = {.sa_sigaction = on_signal,
 				   .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
-	struct itimerval tick = {.it_interval.tv_usec = HANG_TICK_US,
-				 .it_value.tv_usec = HANG_TICK_US};
+	struct itimerval tick = {.it_interval.tv_usec = NATIVE_TICK_US,
+				 .it_value.tv_usec = NATIVE_TICK_US};
 	uint8_t *read_only;
 
 	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT) || (native_xcr0() & 3) != 3)
@@ -224,8 +280,13 @@ void native_run(const struct trial *t, struct outcome *out)
 	memcpy(native.data, t->data, DATA_RW_SIZE);
 	put_code(t);
 	memcpy(native_gpr, t->in.gpr, sizeof(native_gpr));
-	native_rip = t->in.rip;
-	native_rflags = t->in.rflags;
+	native_frame[0] = t->in.rip;
+	native_frame[1] = t->in.selector[SEG_CS];
+	native_frame[2] = t->in.rflags;
+	native_frame[3] = t->in.gpr[RSP];
+	native_frame[4] = t->in.selector[SEG_SS];
+	native_ds = t->in.selector[SEG_DS];
+	native_es = t->in.selector[SEG_ES];
 	native_fpu = t->in.fpu;
 	asm volatile("wrgsbase %0" : : "r"(t->in.gs_base));
 	native.ticks = 0;

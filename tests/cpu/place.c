@@ -91,6 +91,9 @@ static uint64_t data_target(struct rng *r, unsigned size)
 static uint64_t segment_base(const struct generator *g, const struct trial *t,
 			     const struct parsed *p)
 {
+	/* In 32-bit code FS and GS are null, and the others flat. */
+	if (t->size != CODE_64)
+		return 0;
 	if (p->segment == SEG_FS)
 		return g->fs_base;
 	return p->segment == SEG_GS ? t->in.gs_base : 0;
@@ -98,16 +101,19 @@ static uint64_t segment_base(const struct generator *g, const struct trial *t,
 
 static uint64_t address_mask(const struct parsed *p)
 {
-	return p->addr_log2 == 3 ? UINT64_MAX : UINT32_MAX;
+	static const uint64_t masks[] = {[1] = 0xffff, [2] = UINT32_MAX, [3] = UINT64_MAX};
+
+	return masks[p->addr_log2];
 }
 
-/* A register that must hold an address; its upper half is noise when only 32 bits count. */
+/* A register that must hold an address; what lies above the address size is noise. */
 static void set_address(struct rng *r, struct trial *t, const struct parsed *p, unsigned number,
 			uint64_t value)
 {
-	if (p->addr_log2 == 2)
-		value = (uint32_t)value | rng_next(r) << 32;
-	t->in.gpr[number] = value;
+	uint64_t mask = address_mask(p);
+
+	value = (value & mask) | (rng_next(r) & ~mask);
+	t->in.gpr[number] = t->size == CODE_64 ? value : (uint32_t)value;
 }
 
 /* Writes a displacement of four bytes that stands before the immediate. */
@@ -117,6 +123,8 @@ static unsigned disp_size(const struct parsed *p)
 
 	if (mod == 1)
 		return 1;
+	if (p->addr_log2 == 1)
+		return mod == 2 || p->base == SLOT_ZERO ? 2 : 0;
 	return mod == 2 || p->base == SLOT_RIP || p->base == SLOT_ZERO ? 4 : 0;
 }
 
@@ -128,6 +136,7 @@ static unsigned imm_size(const struct parsed *p)
 	case IMM_NONE:
 		return 0;
 	case IMM_8:
+	case IMM_IS4:
 		return 1;
 	case IMM_16:
 		return 2;
@@ -196,6 +205,9 @@ static uint64_t place_memory(const struct generator *g, struct rng *r, struct tr
 	bool has_base = p->base < 16, has_index = p->index < 16 && !(p->form->flags & FORM_VSIB);
 	uint64_t offset = target - segment_base(g, t, p);
 
+	/* All of the 64 KiB that 16 bits reach is unmapped. */
+	if (p->addr_log2 == 1)
+		return operand_address(g, t, p);
 	if (p->form->flags & FORM_VSIB)
 		place_gather(r, t, p);
 	if (disp_size(p) == 4 && rng_below(r, 4))
@@ -359,6 +371,43 @@ static void place_relative(struct rng *r, struct trial *t, struct parsed *p)
 	memcpy(t->code + t->code_len - size, &disp, size);
 }
 
+static uint64_t random_flags(struct rng *r)
+{
+	/* A set TF would trap where the two sides need not agree on what is next. */
+	return rng_next(r) & ~(uint64_t)(FLAG_TF | FLAG_VM);
+}
+
+/* Null, user code and data, kernel segments, what the tables do not have. */
+static uint16_t random_selector(struct rng *r)
+{
+	static const uint16_t selectors[] = {0,
+					     1,
+					     3,
+					     USER_SS,
+					     USER_SS,
+					     USER_SS,
+					     USER_SS & ~3,
+					     USER_CS,
+					     USER_CS & ~3,
+					     USER_CS32,
+					     0x10,
+					     0x13,
+					     0x18,
+					     0x1b,
+					     0xfff0,
+					     0xfff3,
+					     0x07};
+
+	return selectors[rng_below(r, ARRAY_SIZE(selectors))];
+}
+
+static uint16_t random_code_selector(struct rng *r)
+{
+	if (rng_one_in(r, 4))
+		return random_selector(r);
+	return rng_below(r, 3) ? USER_CS : USER_CS32;
+}
+
 static void place_stack(struct rng *r, struct trial *t)
 {
 	uint64_t middle = DATA_RW + PAGE + 8 * ((uint64_t)rng_below(r, 256)) - 1024;
@@ -383,13 +432,58 @@ static void place_stack_contents(struct rng *r, const struct insn_row *row, stru
 
 	if (IS_NAMED(row, "ret")) {
 		value = code_target(r);
-	} else if (IS_NAMED(row, "popf", "popfw", "popfd", "popfq")) {
-		/* A set TF would trap where the two sides need not agree on what is next. */
-		value = rng_next(r) & ~(uint64_t)FLAG_TF;
+	} else if (IS_NAMED(row, "popf")) {
+		value = random_flags(r);
+	} else if (IS_NAMED(row, "pop") && operand_info[row->op[0]].file == FILE_SEG) {
+		value = random_selector(r) | (rng_next(r) << 16);
 	} else {
 		return;
 	}
 	put_data(t, t->in.gpr[RSP], &value, 8);
+}
+
+/* Frames of RETF and IRET in units of the operand size: rip, cs, rflags, rsp, ss. */
+static void place_far_frame(struct rng *r, const struct insn_row *row, struct trial *t,
+			    const struct parsed *p)
+{
+	unsigned size = 1u << p->op_log2;
+	bool is_iret = !strcmp(row->name, "iret");
+	uint64_t frame[5] = {code_target(r), random_code_selector(r), random_flags(r),
+			     t->in.gpr[RSP] + 8 * rng_below(r, 8), USER_SS};
+
+	if (rng_one_in(r, 8))
+		frame[4] = random_selector(r);
+	for (unsigned n = 0; n < (is_iret ? 5 : 2); n++)
+		put_data(t, t->in.gpr[RSP] + n * size, &frame[n], size);
+}
+
+/* Far pointers in the instruction or in memory. */
+static void place_far_pointer(struct rng *r, const struct insn_row *row, struct trial *t,
+			      const struct parsed *p, uint64_t address)
+{
+	unsigned size = 1u << p->op_log2;
+	bool is_load = row->op[0] != O_Mp && row->op[0] != O_Ap;
+	uint64_t offset = is_load ? random_integer(r) : code_target(r);
+	uint16_t selector = is_load ? random_selector(r) : random_code_selector(r);
+
+	if (has_place(row, AT_FAR)) {
+		memcpy(t->code + t->code_len - 2, &selector, 2);
+		memcpy(t->code + t->code_len - 2 - size, &offset, size);
+		return;
+	}
+	put_data(t, address, &offset, size);
+	put_data(t, address + size, &selector, 2);
+}
+
+/* A selector for a register or memory operand of 16 bits. */
+static void place_selector(struct rng *r, struct trial *t, const struct parsed *p, uint64_t address)
+{
+	uint16_t selector = random_selector(r);
+
+	if (p->is_mem)
+		put_data(t, address, &selector, 2);
+	else
+		t->in.gpr[p->rm] = (t->in.gpr[p->rm] & ~0xffffull) | selector;
 }
 
 /* Data pages and what is around them, or no address at all. */
@@ -397,7 +491,8 @@ static bool is_harmless(uint64_t address)
 {
 	bool is_canonical = (uint64_t)((int64_t)(address << 16) >> 16) == address;
 
-	return !is_canonical || (address >= DATA_BASE - 64 * KIB && address < DATA_BASE + 64 * KIB);
+	return !is_canonical || address < 60 * KIB ||
+	       (address >= DATA_BASE - 64 * KIB && address < DATA_BASE + 64 * KIB);
 }
 
 /* A bit offset in a register that also makes the address would be anywhere. */
@@ -407,13 +502,25 @@ static bool has_wild_bit_offset(const struct insn_row *row, const struct parsed 
 	       (p->reg == p->base || p->reg == p->index);
 }
 
+static bool is_xsave(const struct insn_row *row)
+{
+	return !strncmp(row->name, "xsave", 5) || !strncmp(row->name, "xrstor", 6);
+}
+
+/* The mask of components must not become an address. */
+static bool has_wild_components(const struct insn_row *row, const struct parsed *p)
+{
+	return is_xsave(row) &&
+	       (p->base == RAX || p->base == RDX || p->index == RAX || p->index == RDX);
+}
+
 bool place_operands(const struct generator *g, struct rng *r, const struct insn_row *row,
 		    struct trial *t, struct parsed *p)
 {
 	uint64_t address = 0, target;
 	unsigned size = memory_size(row, p);
 
-	if (has_wild_bit_offset(row, p))
+	if (has_wild_bit_offset(row, p) || has_wild_components(row, p))
 		return false;
 	place_stack(r, t);
 	place_code(r, t);
@@ -441,18 +548,16 @@ bool place_operands(const struct generator *g, struct rng *r, const struct insn_
 		t->in.gpr[RAX] = (uint64_t)((int64_t)rng_below(r, 40) - 20);
 		t->in.gpr[RDX] = (uint64_t)((int64_t)rng_below(r, 40) - 20);
 	}
-	if (IS_NAMED(row, "lar", "lsl", "verr", "verw")) {
-		static const uint16_t selectors[] = {0, 3, USER_SS, USER_CS, USER_SS & ~3, 0xfff0};
-
-		t->in.gpr[p->rm] = selectors[rng_below(r, ARRAY_SIZE(selectors))];
-	}
+	/* INT 80h is a system call. */
+	if (IS_NAMED(row, "int") && t->code[t->code_len - 1] == 0x80)
+		return false;
 	if (IS_NAMED(row, "wrgsbase"))
 		t->in.gpr[p->rm] &= rng_one_in(r, 4) ? UINT64_MAX : 0x7fffffffffff;
 	if (has_place(row, AT_REL))
 		place_relative(r, t, p);
 
 	if (p->is_mem) {
-		if (!strncmp(row->name, "xsave", 5) || !strncmp(row->name, "xrstor", 6)) {
+		if (is_xsave(row)) {
 			/* The components both sides have. */
 			t->in.gpr[RAX] = rng_below(r, 8);
 			t->in.gpr[RDX] = 0;
@@ -460,7 +565,8 @@ bool place_operands(const struct generator *g, struct rng *r, const struct insn_
 		address = place_memory(g, r, t, p, data_target(r, size));
 		if (!is_harmless(address))
 			return false;
-		if (p->addr_log2 == 3 && p->base < 16 && rng_one_in(r, 40))
+		/* Images have to be aligned as well: which of two faults comes first is open. */
+		if (p->addr_log2 == 3 && p->base < 16 && row->op[0] != O_M && rng_one_in(r, 40))
 			t->in.gpr[p->base] ^= BIT64(47 + rng_below(r, 16)); /* not canonical */
 		if (!is_harmless(operand_address(g, t, p)))
 			return false;
@@ -489,9 +595,16 @@ bool place_operands(const struct generator *g, struct rng *r, const struct insn_
 		memcpy(t->code + t->code_len - imm_size(p), &offset, imm_size(p));
 	}
 	/* What has to be aligned in instructions that touch single elements, too. */
-	if (has_place(row, AT_SRC_DI) || strstr(row->name, "maskmov") ||
-	    IS_NAMED(row, "vcvtph2ps") || p->form->flags & FORM_VSIB)
+	if (has_place(row, AT_SRC_DI) || strstr(row->name, "maskmov") || row->op[0] == O_M ||
+	    p->form->flags & FORM_VSIB)
 		t->in.rflags &= ~(uint64_t)FLAG_AC;
 	place_stack_contents(r, row, t);
+	if (IS_NAMED(row, "retf", "iret"))
+		place_far_frame(r, row, t, p);
+	if (IS_NAMED(row, "callf", "jmpf", "lss", "lds", "les", "lfs", "lgs"))
+		place_far_pointer(r, row, t, p, address);
+	if (IS_NAMED(row, "lar", "lsl", "verr", "verw", "arpl") ||
+	    (operand_info[row->op[0]].file == FILE_SEG && row->op[1] == O_Ew))
+		place_selector(r, t, p, address);
 	return true;
 }

@@ -24,14 +24,16 @@
 #define DATA_RW_SIZE (2 * PAGE)
 #define DATA_RO	     (DATA_BASE + 4 * PAGE)
 
-/* Selectors of 64-bit user code on Linux, so that both sides agree on them too. */
-#define USER_CS 0x33
-#define USER_SS 0x2b
+/* Selectors of user code on Linux, so that both sides agree on them too. */
+#define USER_CS32 0x23
+#define USER_SS	  0x2b
+#define USER_CS	  0x33
 
 struct cpu_state {
 	uint64_t gpr[16];
 	uint64_t rip, rflags;
-	uint64_t gs_base;
+	uint64_t fs_base, gs_base;
+	uint16_t selector[6]; /* by enum x86_seg */
 	struct xsave_area fpu;
 };
 
@@ -47,7 +49,8 @@ struct outcome {
 struct trial {
 	uint8_t code[32];
 	unsigned code_len;
-	struct cpu_state in;
+	enum code_size size; /* CODE_64, or CODE_32: compatibility mode */
+	struct cpu_state in; /* fs_base is the thread's, selectors of CODE_64 or CODE_32 */
 	uint8_t data[DATA_RW_SIZE];
 };
 
