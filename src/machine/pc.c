@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "machine/pc.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "chipset/reset.h"
 #include "chipset/rtc.h"
 #include "device/debug_port.h"
+#include "device/fw_cfg.h"
 #include "device/i8042.h"
 #include "device/serial.h"
 #include "device/test_device.h"
@@ -226,6 +228,33 @@ static int add_serial_ports(struct pc *pc, struct error *err)
 	return 0;
 }
 
+/* Test programs learn the number of CPUs and the size of memory from fw_cfg. */
+static int add_test_devices(struct pc *pc, struct error *err)
+{
+	struct vm *vm = pc->vm;
+	struct test_device_params params = {
+		.pio = vm->pio, .mmio = vm->mmio, .exit = guest_exits, .ctx = pc};
+
+	for (unsigned i = 0; i < TEST_DEVICE_NR_IRQS; i++) {
+		if (i != 2)
+			params.irqs[i] = gsi_line(pc->gsis, i);
+	}
+	struct test_device *t = test_device_new(&params, err);
+	if (!add(pc, DEVICE_OF(t, test_device_device)))
+		return -EINVAL;
+
+	struct fw_cfg *fw = fw_cfg_new(&(struct fw_cfg_params){.pio = vm->pio}, err);
+	if (!add(pc, DEVICE_OF(fw, fw_cfg_device)))
+		return -EINVAL;
+	uint64_t ram = htole64(vm->settings.memory_size);
+	uint16_t nr_cpus = htole16((uint16_t)vm->settings.nr_vcpus);
+
+	fw_cfg_add(fw, FW_CFG_RAM_SIZE, &ram, sizeof(ram));
+	fw_cfg_add(fw, FW_CFG_NR_CPUS, &nr_cpus, sizeof(nr_cpus));
+	fw_cfg_add(fw, FW_CFG_MAX_CPUS, &nr_cpus, sizeof(nr_cpus));
+	return 0;
+}
+
 static int add_debug_devices(struct pc *pc, struct error *err)
 {
 	static const uint16_t ports[] = {0xe9, 0x402};
@@ -241,17 +270,7 @@ static int add_debug_devices(struct pc *pc, struct error *err)
 		if (!add(pc, DEVICE_OF(d, debug_port_device)))
 			return -EINVAL;
 	}
-	if (!vm->settings.has_test_device)
-		return 0;
-	struct test_device_params params = {
-		.pio = vm->pio, .mmio = vm->mmio, .exit = guest_exits, .ctx = pc};
-
-	for (unsigned i = 0; i < TEST_DEVICE_NR_IRQS; i++) {
-		if (i != 2)
-			params.irqs[i] = gsi_line(pc->gsis, i);
-	}
-	struct test_device *t = test_device_new(&params, err);
-	return add(pc, DEVICE_OF(t, test_device_device)) ? 0 : -EINVAL;
+	return vm->settings.has_test_device ? add_test_devices(pc, err) : 0;
 }
 
 static int open_console(struct pc *pc, struct error *err)
