@@ -85,6 +85,24 @@ static void take_nmis(struct cpu *c)
 	c->nmi_pending = (uint8_t)min(c->nmi_pending + sent, limit);
 }
 
+static void take_signals(struct cpu *c, uint32_t requests)
+{
+	if (requests & REQ_INIT)
+		take_init(c);
+	if (requests & REQ_SIPI)
+		take_sipi(c);
+	if (requests & REQ_NMI)
+		take_nmis(c);
+}
+
+void soft_vcpu_settle(struct cpu *c)
+{
+	const uint32_t signals = REQ_INIT | REQ_SIPI | REQ_NMI;
+
+	if (atomic_load(&c->requests) & signals)
+		take_signals(c, atomic_fetch_and(&c->requests, ~signals));
+}
+
 /* Everything but REQ_KICK, of which the caller is told. */
 static bool take_requests(struct cpu *c)
 {
@@ -96,12 +114,7 @@ static bool take_requests(struct cpu *c)
 		block_cache_safe_point(c);
 		atomic_fetch_add(&c->epoch, 2);
 	}
-	if (requests & REQ_INIT)
-		take_init(c);
-	if (requests & REQ_SIPI)
-		take_sipi(c);
-	if (requests & REQ_NMI)
-		take_nmis(c);
+	take_signals(c, requests);
 	if (requests & REQ_TIMER && vcpu_timer_is_due(soft_vcpu_of(c)))
 		lapic_timer_expired(c->lapic);
 	return requests & REQ_KICK;
@@ -397,11 +410,14 @@ int soft_vcpu_run(struct engine_vcpu *v)
 	struct kvm_run *run = c->run;
 	int result;
 
-	vcpu_timer_start(soft_vcpu_of(c));
+	result = vcpu_timer_enter(soft_vcpu_of(c));
+	if (result < 0)
+		return result;
 	run->exit_reason = KVM_EXIT_UNKNOWN;
 	enter_guest(c);
 	result = run_guest(c);
 	leave_guest(c);
+	vcpu_timer_leave(soft_vcpu_of(c));
 	if (result == -EINTR) {
 		run->exit_reason = KVM_EXIT_INTR;
 		run->immediate_exit = 0;

@@ -10,6 +10,15 @@
 #include "engine/soft/system.h"
 #include "engine/soft/vcpu.h"
 
+/* The CPU with every signal it has been sent taken into its state. */
+static struct cpu *settled(struct engine_vcpu *v)
+{
+	struct cpu *c = soft_cpu_of(v);
+
+	soft_vcpu_settle(c);
+	return c;
+}
+
 /* ---- general registers ---- */
 
 /* The fields of kvm_regs in the order of the encoding. */
@@ -33,7 +42,7 @@
 
 int soft_get_regs(struct engine_vcpu *v, struct kvm_regs *regs)
 {
-	const struct cpu *c = soft_cpu_of(v);
+	struct cpu *c = settled(v);
 
 #define GET(number, field) regs->field = c->gpr[number];
 	FOR_EACH_GPR(GET)
@@ -106,7 +115,7 @@ static void set_segment(struct segment *s, const struct kvm_segment *k)
 
 int soft_get_sregs(struct engine_vcpu *v, struct kvm_sregs *sregs)
 {
-	struct cpu *c = soft_cpu_of(v);
+	struct cpu *c = settled(v);
 
 	memset(sregs, 0, sizeof(*sregs));
 #define GET(number, field) get_segment(&c->seg[number], &sregs->field);
@@ -251,7 +260,7 @@ int soft_set_xcrs(struct engine_vcpu *v, const struct kvm_xcrs *xcrs)
 
 int soft_get_debugregs(struct engine_vcpu *v, struct kvm_debugregs *dr)
 {
-	const struct cpu *c = soft_cpu_of(v);
+	struct cpu *c = settled(v);
 
 	memset(dr, 0, sizeof(*dr));
 	memcpy(dr->db, c->dr, sizeof(dr->db));
@@ -291,8 +300,7 @@ int soft_set_guest_debug(struct engine_vcpu *v, const struct kvm_guest_debug *db
 
 int soft_get_events(struct engine_vcpu *v, struct kvm_vcpu_events *ev)
 {
-	struct cpu *c = soft_cpu_of(v);
-	uint32_t requests = atomic_load(&c->requests);
+	struct cpu *c = settled(v);
 
 	memset(ev, 0, sizeof(*ev));
 	ev->exception.injected = c->exception.is_pending;
@@ -306,7 +314,7 @@ int soft_get_events(struct engine_vcpu *v, struct kvm_vcpu_events *ev)
 	if (c->in_shadow)
 		ev->interrupt.shadow =
 			c->in_ss_shadow ? KVM_X86_SHADOW_INT_MOV_SS : KVM_X86_SHADOW_INT_STI;
-	ev->nmi.pending = c->nmi_pending || requests & REQ_NMI;
+	ev->nmi.pending = c->nmi_pending;
 	ev->nmi.masked = c->nmi_masked;
 	ev->sipi_vector = c->sipi_vector;
 	ev->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |
@@ -362,7 +370,7 @@ int soft_set_events(struct engine_vcpu *v, const struct kvm_vcpu_events *ev)
 
 int soft_get_lapic(struct engine_vcpu *v, struct kvm_lapic_state *lapic)
 {
-	lapic_get_state(soft_cpu_of(v)->lapic, lapic);
+	lapic_get_state(settled(v)->lapic, lapic);
 	return 0;
 }
 
@@ -373,7 +381,7 @@ int soft_set_lapic(struct engine_vcpu *v, const struct kvm_lapic_state *lapic)
 
 int soft_get_mp_state(struct engine_vcpu *v, struct kvm_mp_state *mp)
 {
-	const struct cpu *c = soft_cpu_of(v);
+	struct cpu *c = settled(v);
 
 	mp->mp_state = c->is_halted ? KVM_MP_STATE_HALTED : c->mp_state;
 	return 0;

@@ -20,12 +20,16 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
+/*
+ * The vCPU this thread is running. The handler takes it from here and not from the signal, which
+ * may come when the vCPU is no more.
+ */
+static _Thread_local struct soft_vcpu *running;
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
-	struct soft_vcpu *v = info->si_value.sival_ptr;
-
-	if (info->si_code == SI_TIMER && v)
-		cpu_request(&v->cpu, REQ_TIMER);
+	if (info->si_code == SI_TIMER && running)
+		cpu_request(&running->cpu, REQ_TIMER);
 }
 
 int vcpu_timer_init(struct error *err)
@@ -47,24 +51,50 @@ static void arm(struct soft_vcpu *v, uint64_t host_ns)
 	timer_settime(v->timer, TIMER_ABSTIME, &when, NULL);
 }
 
-void vcpu_timer_start(struct soft_vcpu *v)
+void vcpu_timer_free(struct soft_vcpu *v)
 {
-	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID,
-				 .sigev_signo = TIMER_SIGNAL,
-				 .sigev_value.sival_ptr = v};
+	if (v->has_timer)
+		timer_delete(v->timer);
+	v->has_timer = false;
+	v->armed_ns = 0;
+}
+
+static int create(struct soft_vcpu *v)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = TIMER_SIGNAL};
 	sigset_t set;
 
-	if (v->has_timer)
-		return;
+	vcpu_timer_free(v);
 	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
 	if (timer_create(CLOCK_MONOTONIC, &event, &v->timer) < 0)
-		return;
+		return -errno;
 	sigemptyset(&set);
 	sigaddset(&set, TIMER_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	v->has_timer = true;
+	v->thread = pthread_self();
 	if (v->deadline_ns)
 		arm(v, v->deadline_ns);
+	return 0;
+}
+
+int vcpu_timer_enter(struct soft_vcpu *v)
+{
+	int rc = 0;
+
+	running = v;
+	if (!v->has_timer || !pthread_equal(v->thread, pthread_self()))
+		rc = create(v);
+	else if (v->armed_ns && host_now_ns() >= v->armed_ns)
+		cpu_request(&v->cpu, REQ_TIMER); /* its signal may have come outside */
+	if (rc < 0)
+		running = NULL;
+	return rc;
+}
+
+void vcpu_timer_leave(struct soft_vcpu *v)
+{
+	running = NULL;
 }
 
 void vcpu_timer_set(struct soft_vcpu *v, uint64_t host_ns)
@@ -89,11 +119,4 @@ bool vcpu_timer_is_due(struct soft_vcpu *v)
 	}
 	v->deadline_ns = 0;
 	return true;
-}
-
-void vcpu_timer_free(struct soft_vcpu *v)
-{
-	if (v->has_timer)
-		timer_delete(v->timer);
-	v->has_timer = false;
 }

@@ -22,6 +22,7 @@ struct soft_vcpu {
 	 */
 	bool has_timer;
 	timer_t timer;
+	pthread_t thread; /* that the timer signals */
 	uint64_t deadline_ns, armed_ns;
 
 	struct cpu cpu;
@@ -47,11 +48,19 @@ int soft_vcpu_run(struct engine_vcpu *v);
 bool soft_can_inject(struct cpu *c); /* an external interrupt by engine_vcpu_interrupt() */
 
 /*
- * timer.c: the deadline of the LAPIC timer. start is called on the vCPU's thread, again and again;
- * set on it or while it is stopped; due on it, after REQ_TIMER.
+ * Takes INIT, SIPI and NMIs that have come since the vCPU stopped, so that they are part of its
+ * state.
  */
-int vcpu_timer_init(struct error *err); /* installs the signal handler, once per process */
-void vcpu_timer_start(struct soft_vcpu *v);
+void soft_vcpu_settle(struct cpu *c);
+
+/*
+ * timer.c: the deadline of the LAPIC timer. enter and leave are called on the vCPU's thread around
+ * each run, and a failure to make the timer is a negative errno; set on it or while it is stopped;
+ * due on it, after REQ_TIMER.
+ */
+int vcpu_timer_init(struct error *err); /* installs the signal handler */
+int vcpu_timer_enter(struct soft_vcpu *v);
+void vcpu_timer_leave(struct soft_vcpu *v);
 void vcpu_timer_set(struct soft_vcpu *v, uint64_t host_ns);
 bool vcpu_timer_is_due(struct soft_vcpu *v);
 void vcpu_timer_free(struct soft_vcpu *v);
