@@ -240,8 +240,9 @@ static void add_hypervisor(struct cpuid_table *t)
 	memcpy(&r.ecx, "VMKV", 4);
 	memcpy(&r.edx, "M\0\0\0", 4);
 	add(t, 0x40000000, r);
-	/* CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, CLOCKSOURCE_STABLE */
-	add(t, 0x40000001, (struct cpuid_result){.eax = BIT(0) | BIT(1) | BIT(3) | BIT(24)});
+	/* CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, PV_SEND_IPI, CLOCKSOURCE_STABLE */
+	add(t, 0x40000001,
+	    (struct cpuid_result){.eax = BIT(0) | BIT(1) | BIT(3) | BIT(11) | BIT(24)});
 }
 
 static void add_brand(struct cpuid_table *t, enum level level)

@@ -40,6 +40,13 @@ void lapic_bus_free(struct lapic_bus *bus);
 /* Any thread. Returns 0, or -EINVAL when no LAPIC is addressed. */
 int lapic_bus_msi(struct lapic_bus *bus, uint64_t addr, uint32_t data);
 
+/*
+ * Sends one interrupt (fixed or NMI, as in an ICR) to the CPUs with the physical ids first + n for
+ * every bit n of ids: KVM_HC_SEND_IPI. Any thread. Returns how many took it, or -EINVAL for an icr
+ * that says more than vector and delivery mode.
+ */
+int lapic_bus_multi_ipi(struct lapic_bus *bus, uint32_t first, uint64_t ids, uint32_t icr);
+
 /* Vectors whose EOI must be reported (level-triggered IOAPIC pins): a 256-bit set. Any thread. */
 void lapic_bus_set_eoi_exits(struct lapic_bus *bus, const uint64_t vectors[4]);
 

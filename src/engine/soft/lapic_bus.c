@@ -204,3 +204,23 @@ void lapic_bus_ipi(struct lapic_bus *bus, struct lapic *source, uint32_t icr, ui
 			lapic_deliver(l, &msg);
 	}
 }
+
+int lapic_bus_multi_ipi(struct lapic_bus *bus, uint32_t first, uint64_t ids, uint32_t icr)
+{
+	unsigned nr = atomic_load_explicit(&bus->nr, memory_order_acquire);
+	struct lapic_msg msg = {.mode = icr >> 8 & 7, .vector = (uint8_t)icr};
+	int nr_taken = 0;
+
+	if (icr & ~0x7ffu || (msg.mode != DELIVER_FIXED && msg.mode != DELIVER_NMI))
+		return -EINVAL;
+	for (unsigned i = 0; i < nr; i++) {
+		struct lapic *l = bus->lapics[i];
+		uint32_t id = atomic_load_explicit(&l->address, memory_order_acquire);
+
+		if (atomic_load_explicit(&l->mode, memory_order_acquire) == LAPIC_DISABLED)
+			continue;
+		if (id >= first && id - first < 64 && ids >> (id - first) & 1)
+			nr_taken += lapic_deliver(l, &msg);
+	}
+	return nr_taken;
+}

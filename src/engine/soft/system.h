@@ -45,6 +45,11 @@ enum event_kind {
 void deliver_soft(struct cpu *c, const struct insn *i, unsigned vector, enum event_kind kind,
 		  bool is_int_n);
 
+/* ---- hypercalls (hypercall.c) ---- */
+
+/* What VMCALL or VMMCALL leaves in RAX, with its effect done; -KVM_ENOSYS for an unknown one. */
+uint64_t hypercall(struct cpu *c);
+
 /* ---- segments (segment.c; SDM vol. 3, 3.4 and 5) ---- */
 
 /* Loads a data segment or SS with a selector, with all checks of the mode. */

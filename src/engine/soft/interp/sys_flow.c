@@ -117,15 +117,10 @@ void x_sysexit(struct cpu *c, const struct insn *i)
 	fast_sysexit(c, i, i->prefix & PFX_W ? 8 : 4);
 }
 
-#define HYPERCALL_UNKNOWN   (-1000ll) /* KVM_ENOSYS */
-#define HYPERCALL_FORBIDDEN (-1ll)    /* KVM_EPERM */
-
-/* KVM's hypercalls by either vendor's instruction; none of them is advertised. */
+/* KVM's hypercalls by either vendor's instruction. */
 void x_vmcall(struct cpu *c, const struct insn *i)
 {
-	int64_t result = c->cpl ? HYPERCALL_FORBIDDEN : HYPERCALL_UNKNOWN;
-
-	c->gpr[RAX] = cpu_in_64bit(c) ? (uint64_t)result : (uint32_t)result;
+	c->gpr[RAX] = hypercall(c);
 	NEXT(c, i);
 }
 

@@ -507,6 +507,23 @@ static void init_keeps_id_and_base(void **state)
 	assert_int_equal(taken(f, 0x30), BIT(2));
 }
 
+static void multi_target_ipi_reaches_the_ids_of_its_mask(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(lapic_bus_multi_ipi(f->bus, 0, 0x5, 0x61), 2);
+	assert_int_equal(taken(f, 0x61), 0x5);
+	assert_int_equal(lapic_bus_multi_ipi(f->bus, 2, 0x3, 0x61), 2);
+	assert_int_equal(taken(f, 0x61), 0xc);
+	assert_int_equal(lapic_bus_multi_ipi(f->bus, 1, UINT64_MAX, 0x400), 3);
+	assert_int_equal(f->cpu[1].nr_nmi + f->cpu[2].nr_nmi + f->cpu[3].nr_nmi, 3);
+	assert_int_equal(f->cpu[0].nr_nmi, 0);
+	assert_int_equal(lapic_bus_multi_ipi(f->bus, UINT32_MAX, UINT32_MAX, 0), 0);
+	assert_int_equal(lapic_bus_multi_ipi(f->bus, 100, UINT64_MAX, 0x61), 0);
+	assert_int_equal(lapic_bus_multi_ipi(f->bus, 0, 1, 0x80061), -EINVAL);
+	assert_int_equal(lapic_bus_multi_ipi(f->bus, 0, 1, 0x661), -EINVAL);
+}
+
 static void tsc_change_moves_the_deadline(void **state)
 {
 	struct fixture *f = *state;
@@ -542,6 +559,7 @@ int main(void)
 		T(software_disable_masks_the_lvt),
 		T(saved_state_continues_on_another_lapic),
 		T(init_keeps_id_and_base),
+		T(multi_target_ipi_reaches_the_ids_of_its_mask),
 		T(tsc_change_moves_the_deadline),
 	};
 
