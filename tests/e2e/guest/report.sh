@@ -5,6 +5,11 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 dmesg -n 1
 
+# zones: free pages of each memory zone.
+zones() {
+	awk '/^Node/ { zone = $4 } /nr_free_pages/ { print zone, $2 }' /proc/zoneinfo
+}
+
 # memory_test: writes a pattern into tmpfs until every zone has been used, and reads it back.
 memory_test() {
 	mount -t tmpfs -o size=95% tmpfs /tmp
@@ -25,6 +30,8 @@ memory_test() {
 		i=$((i + 1))
 	done
 	echo "blocks $blocks bad $bad"
+	echo "=== zones filled"
+	zones
 	rm /tmp/filled
 }
 
@@ -41,7 +48,7 @@ cat /proc/iomem
 echo "=== meminfo"
 cat /proc/meminfo
 echo "=== zones before"
-awk '/^Node/ { zone = $4 } /nr_free_pages/ { print zone, $2 }' /proc/zoneinfo
+zones
 echo "=== memory"
 memory_test
 echo "=== clock"
