@@ -106,7 +106,7 @@ def main() -> int:
     soft, tcg = runs["bantam soft"], runs["qemu tcg"]
     ratios = [a.wall_s / b.wall_s for a, b in zip(soft, tcg)]
     print(f"bantam/tcg wall, pair by pair: {spread(ratios, '.2f')}")
-    counts = [int(m.group(1)) for r in soft if (m := re.search(r"instructions\D+(\d+)", r.messages))]
+    counts = [int(m.group(1)) for r in soft if (m := re.search(r"(\d+) instructions", r.messages))]
     if counts:
         rates = [n / r.cpu_s / 1e6 for n, r in zip(counts, soft)]
         print(f"interpreter: {statistics.median(counts) / 1e6:.0f} million instructions, "

@@ -303,3 +303,8 @@ uint32_t engine_vcpu_tsc_khz(struct engine_vcpu *v)
 {
 	return v->ops->vcpu_tsc_khz(v);
 }
+
+uint64_t engine_vcpu_instructions(struct engine_vcpu *v)
+{
+	return v->ops->vcpu_instructions ? v->ops->vcpu_instructions(v) : 0;
+}

@@ -155,4 +155,7 @@ int engine_vcpu_translate(struct engine_vcpu *v, struct kvm_translation *tr);
 /* Guest TSC frequency in kHz. */
 uint32_t engine_vcpu_tsc_khz(struct engine_vcpu *v);
 
+/* Guest instructions executed since the vCPU was made; 0 where the engine does not count. */
+uint64_t engine_vcpu_instructions(struct engine_vcpu *v);
+
 #endif

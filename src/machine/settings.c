@@ -90,6 +90,7 @@ int settings_read(struct settings *s, const struct config *cfg, struct error *er
 			config_enum(cfg, "debug.port"), /* off, first, second, both: two bits */
 		.rtc_uses_localtime = config_bool(cfg, "rtc.use_localtime"),
 		.missed_ticks = config_enum(cfg, "pit.missed_ticks"),
+		.prints_stats = config_bool(cfg, "stats"),
 		.debug_single_step = config_bool(cfg, "debug.singlestep"),
 		.debug_ioport = config_bool(cfg, "debug.ioport"),
 		.debug_mmio = config_bool(cfg, "debug.mmio"),

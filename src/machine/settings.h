@@ -40,6 +40,7 @@ struct settings {
 	unsigned debug_ports; /* bit 0: port 0xe9, bit 1: port 0x402 */
 	bool rtc_uses_localtime;
 	enum tick_policy missed_ticks;
+	bool prints_stats;
 	bool debug_single_step, debug_ioport, debug_mmio;
 
 	uint64_t move_every_ms; /* 0: never */

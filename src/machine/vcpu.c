@@ -160,6 +160,7 @@ static void run_loop(struct vcpu *v)
 		int rc = inject_from_pic(v);
 		if (!rc)
 			rc = engine_vcpu_run(v->engine);
+		v->nr_exits++;
 		if (!rc) {
 			handle_exit(v);
 		} else if (rc != -EINTR && rc != -EAGAIN) {

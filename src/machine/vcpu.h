@@ -29,6 +29,7 @@ struct vcpu {
 	struct kvm_run *run;
 	struct cpuid_table cpuid;  /* what the engine was given */
 	_Atomic uint32_t requests; /* any thread */
+	uint64_t nr_exits;	   /* returns of the engine; its own thread */
 
 	pthread_t thread;
 	bool has_thread;

@@ -403,6 +403,11 @@ static int soft_vcpu_nmi(struct engine_vcpu *v)
 	return 0;
 }
 
+static uint64_t soft_vcpu_instructions(struct engine_vcpu *v)
+{
+	return soft_cpu_of(v)->insn_count;
+}
+
 static uint32_t soft_vcpu_tsc_khz(struct engine_vcpu *v)
 {
 	return soft_cpu_of(v)->vm->tsc_khz;
@@ -451,4 +456,5 @@ const struct engine_ops soft_engine_ops = {
 	.vcpu_set_guest_debug = soft_set_guest_debug,
 	.vcpu_translate = soft_translate,
 	.vcpu_tsc_khz = soft_vcpu_tsc_khz,
+	.vcpu_instructions = soft_vcpu_instructions,
 };
