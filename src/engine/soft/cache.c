@@ -432,7 +432,7 @@ static uint64_t *jump_page_word(struct cpu *c, uint64_t number, uint64_t *bit)
 
 static void jump_set(struct cpu *c, struct jump_entry *e, gva_t va, struct block *b)
 {
-	uint8_t flags = c->tlb_flags[c->tlb_mode][(va >> 12) & (TLB_SIZE - 1)];
+	uint8_t flags = c->tlbs[c->tlb_mode]->flags[(va >> 12) & (TLB_SIZE - 1)];
 	uint64_t bit, *word;
 
 	word = jump_page_word(c, flags & TLB_LARGE ? GIGABYTE_OF(va) : va >> 12, &bit);
@@ -620,21 +620,37 @@ void block_cache_safe_point(struct cpu *c)
 
 void jump_cache_retag(struct cpu *c)
 {
-	uint64_t tag = c->jump_generation << 1 | (c->cpl == 3);
+	uint64_t tag = c->space->generation << 1 | (c->cpl == 3);
 
 	c->jump_tag = tag << 48;
 	c->chain_tag = c->is_chaining ? c->jump_tag : CHAIN_NEVER;
 }
 
+/* Gives every space keys that nothing in the cache has. */
+static void renew_all(struct cpu *c)
+{
+	if (c->jump_generation + TLB_SPACES > GENERATION_MAX) {
+		jump_cache_clear(c);
+		c->jump_generation = 0;
+	}
+	for (unsigned n = 0; n < TLB_SPACES; n++)
+		c->spaces[n].generation = ++c->jump_generation;
+	memset(c->jump_pages, 0, sizeof(c->jump_pages));
+}
+
 void jump_cache_flush(struct cpu *c)
 {
-	/* All of a new jump cache is zero, and no tag is. */
-	if (++c->jump_generation > GENERATION_MAX) {
-		c->jump_generation = 1;
-		for (unsigned n = 0; n < JUMP_CACHE_SIZE; n++)
-			c->jump_cache[n].key = UINT64_MAX;
-	}
-	memset(c->jump_pages, 0, sizeof(c->jump_pages));
+	if (c->jump_generation == GENERATION_MAX)
+		renew_all(c);
+	c->space->generation = ++c->jump_generation;
+	c->space->mode = c->mode;
+	jump_cache_retag(c);
+}
+
+void jump_cache_flush_all(struct cpu *c)
+{
+	renew_all(c);
+	c->space->mode = c->mode;
 	jump_cache_retag(c);
 }
 
@@ -645,5 +661,5 @@ void jump_cache_flush_page(struct cpu *c, gva_t va)
 	const uint64_t *large_word = jump_page_word(c, GIGABYTE_OF(va), &large_bit);
 
 	if (*word & bit || *large_word & large_bit)
-		jump_cache_flush(c);
+		jump_cache_flush_all(c);
 }

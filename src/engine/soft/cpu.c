@@ -147,7 +147,7 @@ void cpu_update_mode(struct cpu *c)
 
 	c->mode = mode_of_segments(c) | (needs_step(c) ? MODE_STEP : 0);
 	c->tlb_mode = tlb_mode_of(c);
-	c->tlb = needs_slow_access(c) ? c->tlb_slow : c->tlbs[c->tlb_mode];
+	c->tlb = needs_slow_access(c) ? c->tlb_slow : c->tlbs[c->tlb_mode]->entries;
 	c->fetch_base = cpu_in_64bit(c) ? 0 : c->seg[SEG_CS].base;
 	c->fetch_mask = cpu_in_64bit(c) ? UINT64_MAX : UINT32_MAX;
 	/* Blocks in the jump cache are those of one mode. */

@@ -25,7 +25,7 @@ struct block;
 
 #define TLB_BITS	9
 #define TLB_SIZE	(1u << TLB_BITS)
-#define CHAIN_NEVER (1ull << 63) /* gives a key that no entry has */
+#define CHAIN_NEVER	(1ull << 63) /* gives a key that no entry has */
 #define JUMP_CACHE_SIZE 16384u
 #define JUMP_PAGES	32768u
 #define TLB_NONE	1ull /* a tag no page-aligned address equals */
@@ -40,6 +40,28 @@ struct tlb_entry {
 	_Atomic uint64_t tag_write;
 	uint64_t tag_fetch;
 	uintptr_t addend;
+};
+
+/* A TLB with what its flushes need to know. */
+struct tlb {
+	struct tlb_entry entries[TLB_SIZE];
+	uint8_t flags[TLB_SIZE]; /* TLB_GLOBAL, TLB_LARGE (mmu_impl.h) */
+	atomic_bool is_used;	 /* has had entries since it was last emptied; any thread reads */
+	bool has_local, has_global;
+};
+
+/*
+ * What is kept of an address space that CR4.PCIDE gives a number, while another one is current:
+ * user translations, and under generation the entries of the jump cache.
+ */
+#define TLB_SPACES 8 /* Linux has six numbers in use */
+struct tlb_space {
+	bool is_valid;
+	uint16_t pcid;
+	unsigned used_at;
+	unsigned generation; /* of jump cache keys */
+	uint32_t mode;	     /* cpu->mode of the blocks under that generation */
+	struct tlb user;
 };
 
 /* Which rights an access has: three separate TLBs, so that a hit needs no further check. */
@@ -212,9 +234,10 @@ struct cpu {
 	 * checks, watchpoints); the slow path then uses the one of tlbs[] that tlb_mode names.
 	 */
 	uint8_t tlb_mode;
-	struct tlb_entry tlbs[NR_TLB_MODES][TLB_SIZE];
-	uint8_t tlb_flags[NR_TLB_MODES][TLB_SIZE]; /* TLB_GLOBAL, TLB_LARGE (mmu.c) */
-	bool tlb_used[NR_TLB_MODES];		   /* has had entries since it was last emptied */
+	struct tlb *tlbs[NR_TLB_MODES]; /* the user's one is that of space */
+	struct tlb kernel_tlbs[2];
+	struct tlb_space spaces[TLB_SPACES], *space;
+	unsigned space_clock; /* counts switches, for the oldest space */
 	struct tlb_entry tlb_slow[TLB_SIZE];
 
 	/* Linear address of an instruction: (rip + fetch_base) & fetch_mask. */
@@ -230,10 +253,11 @@ struct cpu {
 	unsigned nr_late_writes;
 
 	/* Block found last at a linear address: see cache.h. */
-	unsigned jump_generation;
+	unsigned jump_generation;  /* the newest of all spaces' */
 	unsigned cache_generation; /* of the block cache, when the jump cache was last emptied */
 	uint64_t jump_tag; /* in bits 48-62 of every valid key: changes when mapping or rights do */
-	/* jump_tag while branches may run on into the next block by themselves, else CHAIN_NEVER. */
+	/* jump_tag while branches may run on into the next block by themselves, else CHAIN_NEVER.
+	 */
 	uint64_t chain_tag;
 	bool is_chaining;
 	/* One bit for each page, by a hash of its linear address, that valid keys may lie in. */

@@ -110,7 +110,7 @@ static gva_t begin_access(struct cpu *c, const struct request *q, gva_t va, unsi
 
 static struct tlb_entry *entry_of(struct cpu *c, enum tlb_mode mode, gva_t va)
 {
-	return &c->tlbs[mode][(va >> 12) & (TLB_SIZE - 1)];
+	return &c->tlbs[mode]->entries[(va >> 12) & (TLB_SIZE - 1)];
 }
 
 static void page_fault(struct cpu *c, const struct request *q, gva_t va, enum access access,
@@ -199,14 +199,17 @@ static void fill_entry(struct cpu *c, enum tlb_mode mode, gva_t va, const struct
 		       const struct page *p)
 {
 	struct tlb_entry *e = entry_of(c, mode, va);
+	struct tlb *tlb = c->tlbs[mode];
 	uint64_t tag = va & PAGE_MASK_64;
 
 	atomic_store_explicit(&e->tag_write, TLB_NONE, memory_order_relaxed);
 	e->tag_read = walk_allows(c, w, mode, ACCESS_READ) ? tag : TLB_NONE;
 	e->tag_fetch = walk_allows(c, w, mode, ACCESS_FETCH) ? tag : TLB_NONE;
 	e->addend = (uintptr_t)p->host - tag;
-	c->tlb_flags[mode][e - c->tlbs[mode]] = entry_flags(w);
-	c->tlb_used[mode] = true;
+	tlb->flags[e - tlb->entries] = entry_flags(w);
+	atomic_store_explicit(&tlb->is_used, true, memory_order_relaxed);
+	tlb->has_global |= w->is_global;
+	tlb->has_local |= !w->is_global;
 	if (w->is_dirty && walk_allows(c, w, mode, ACCESS_WRITE))
 		allow_writes(c, e, va, p);
 }

@@ -109,11 +109,17 @@ void *mmu_rmw_system(struct cpu *c, const struct insn *i, gva_t va, unsigned siz
 /* Empties the TLBs of a new vCPU. */
 void tlb_init(struct cpu *c);
 
-/* After a change of CR0, CR3, CR4, EFER: what must be forgotten. */
+/* After a change of CR0, CR4, EFER: what must be forgotten. */
 void mmu_flush_all(struct cpu *c);		   /* everything, global pages too */
-void mmu_flush_nonglobal(struct cpu *c);	   /* MOV to CR3 */
+void mmu_flush_nonglobal(struct cpu *c);	   /* of every address space */
 void mmu_flush_page(struct cpu *c, gva_t va);	   /* INVLPG */
 void mmu_flush_pcid(struct cpu *c, unsigned pcid); /* INVPCID types 0 (with va: flush_page) and 1 */
+
+/*
+ * Loads CR3, without bit 63. keep: what is cached of the new address space stays valid (bit 63 was
+ * set, with CR4.PCIDE).
+ */
+void mmu_load_cr3(struct cpu *c, uint64_t cr3, bool keep);
 
 /*
  * Physical address of va by the current tables without faults, access rights or A/D updates.

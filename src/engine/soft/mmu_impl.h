@@ -7,7 +7,8 @@
 
 #include "engine/soft/paging.h"
 
-/* cpu->tlb_flags. The sizes say that INVLPG of any address in the large page concerns the entry. */
+/* struct tlb, flags. The sizes say that INVLPG of any address in the large page concerns the entry.
+ */
 #define TLB_GLOBAL BIT(0)
 #define TLB_2M	   BIT(1)
 #define TLB_4M	   BIT(2)

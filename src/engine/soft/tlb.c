@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What makes translations invalid: flushes of each kind, and pages that become watched. vCPU thread
- * except where noted.
+ * What makes translations invalid: flushes of each kind, changes of the address space, and pages
+ * that become watched. User translations of the last few address spaces with a PCID are kept (SDM
+ * vol. 3, 4.10); those of the kernel's TLBs that are not global belong to the current one. vCPU
+ * thread except where noted.
  */
 #include "engine/soft/cache.h"
 #include "engine/soft/mmu.h"
@@ -15,44 +17,34 @@ static void clear_entry(struct tlb_entry *e)
 	atomic_store_explicit(&e->tag_write, TLB_NONE, memory_order_relaxed);
 }
 
-void tlb_init(struct cpu *c)
-{
-	for (unsigned mode = 0; mode < NR_TLB_MODES; mode++)
-		for (unsigned n = 0; n < TLB_SIZE; n++)
-			clear_entry(&c->tlbs[mode][n]);
-	for (unsigned n = 0; n < TLB_SIZE; n++)
-		clear_entry(&c->tlb_slow[n]);
-}
+/* ---- one TLB ---- */
 
-static void flush_mode(struct cpu *c, unsigned mode, bool keep_global)
+static void tlb_clear(struct tlb *tlb)
 {
-	bool kept = false;
-
-	if (!c->tlb_used[mode])
-		return;
 	for (unsigned n = 0; n < TLB_SIZE; n++) {
-		if (keep_global && c->tlb_flags[mode][n] & TLB_GLOBAL) {
-			kept = true;
-			continue;
-		}
-		clear_entry(&c->tlbs[mode][n]);
-		c->tlb_flags[mode][n] = 0;
+		clear_entry(&tlb->entries[n]);
+		tlb->flags[n] = 0;
 	}
-	c->tlb_used[mode] = kept;
+	tlb->has_local = tlb->has_global = false;
+	atomic_store_explicit(&tlb->is_used, false, memory_order_relaxed);
 }
 
-void mmu_flush_all(struct cpu *c)
+static void tlb_flush(struct tlb *tlb)
 {
-	for (unsigned mode = 0; mode < NR_TLB_MODES; mode++)
-		flush_mode(c, mode, false);
-	jump_cache_flush(c);
+	if (atomic_load_explicit(&tlb->is_used, memory_order_relaxed))
+		tlb_clear(tlb);
 }
 
-void mmu_flush_nonglobal(struct cpu *c)
+static void tlb_flush_local(struct tlb *tlb)
 {
-	for (unsigned mode = 0; mode < NR_TLB_MODES; mode++)
-		flush_mode(c, mode, c->cr4 & CR4_PGE);
-	jump_cache_flush(c);
+	if (!tlb->has_global) {
+		tlb_flush(tlb);
+		return;
+	}
+	for (unsigned n = 0; tlb->has_local && n < TLB_SIZE; n++)
+		if (!(tlb->flags[n] & TLB_GLOBAL))
+			clear_entry(&tlb->entries[n]);
+	tlb->has_local = false;
 }
 
 /* Whether dropping va's page concerns this entry, given the size of the page it was made from. */
@@ -68,29 +60,164 @@ static bool covers(const struct tlb_entry *e, uint8_t flags, gva_t va)
 	return tag != TLB_NONE && tag >> shift == va >> shift;
 }
 
+static void tlb_flush_page(struct tlb *tlb, gva_t va)
+{
+	if (!atomic_load_explicit(&tlb->is_used, memory_order_relaxed))
+		return;
+	clear_entry(&tlb->entries[(va >> 12) & (TLB_SIZE - 1)]);
+	for (unsigned n = 0; n < TLB_SIZE; n++)
+		if (tlb->flags[n] & TLB_LARGE && covers(&tlb->entries[n], tlb->flags[n], va))
+			clear_entry(&tlb->entries[n]);
+}
+
+/* ---- address spaces ---- */
+
+static unsigned current_pcid(const struct cpu *c)
+{
+	return c->cr4 & CR4_PCIDE ? c->cr3 & CR3_PCID_MASK : 0;
+}
+
+static struct tlb_space *space_find(struct cpu *c, unsigned pcid)
+{
+	for (unsigned n = 0; n < TLB_SPACES; n++)
+		if (c->spaces[n].is_valid && c->spaces[n].pcid == pcid)
+			return &c->spaces[n];
+	return NULL;
+}
+
+/* The one unused for longest, emptied. Not the current one. */
+static struct tlb_space *space_claim(struct cpu *c, unsigned pcid)
+{
+	struct tlb_space *oldest = NULL;
+
+	for (unsigned n = 0; n < TLB_SPACES; n++) {
+		struct tlb_space *s = &c->spaces[n];
+
+		if (s == c->space)
+			continue;
+		if (!oldest || !s->is_valid || (oldest->is_valid && s->used_at < oldest->used_at))
+			oldest = s;
+	}
+	tlb_clear(&oldest->user);
+	oldest->is_valid = true;
+	oldest->pcid = (uint16_t)pcid;
+	return oldest;
+}
+
+static void space_enter(struct cpu *c, struct tlb_space *s)
+{
+	s->used_at = ++c->space_clock;
+	c->space = s;
+	if (c->tlb == c->tlbs[TLB_USER]->entries)
+		c->tlb = s->user.entries;
+	c->tlbs[TLB_USER] = &s->user;
+}
+
+void tlb_init(struct cpu *c)
+{
+	c->tlbs[TLB_KERNEL] = &c->kernel_tlbs[0];
+	c->tlbs[TLB_KERNEL_AC] = &c->kernel_tlbs[1];
+	c->tlbs[TLB_USER] = &c->spaces[0].user;
+	for (unsigned mode = 0; mode < NR_TLB_MODES; mode++)
+		tlb_clear(c->tlbs[mode]);
+	for (unsigned n = 0; n < TLB_SIZE; n++)
+		clear_entry(&c->tlb_slow[n]);
+	c->spaces[0].is_valid = true;
+	c->space = &c->spaces[0];
+}
+
+/* ---- flushes ---- */
+
+void mmu_flush_all(struct cpu *c)
+{
+	for (unsigned mode = 0; mode < NR_TLB_MODES; mode++)
+		tlb_flush(c->tlbs[mode]);
+	for (unsigned n = 0; n < TLB_SPACES; n++)
+		c->spaces[n].is_valid = &c->spaces[n] == c->space;
+	c->space->pcid = (uint16_t)current_pcid(c);
+	jump_cache_flush_all(c);
+}
+
+static void flush_local(struct cpu *c)
+{
+	for (unsigned mode = 0; mode < NR_TLB_MODES; mode++)
+		tlb_flush_local(c->tlbs[mode]);
+}
+
+void mmu_flush_nonglobal(struct cpu *c)
+{
+	flush_local(c);
+	for (unsigned n = 0; n < TLB_SPACES; n++)
+		c->spaces[n].is_valid = &c->spaces[n] == c->space;
+	jump_cache_flush_all(c);
+}
+
 void mmu_flush_page(struct cpu *c, gva_t va)
 {
-	unsigned own = (va >> 12) & (TLB_SIZE - 1);
-
-	for (unsigned mode = 0; mode < NR_TLB_MODES; mode++) {
-		if (!c->tlb_used[mode])
-			continue;
-		clear_entry(&c->tlbs[mode][own]);
-		for (unsigned n = 0; n < TLB_SIZE; n++) {
-			uint8_t flags = c->tlb_flags[mode][n];
-
-			if (flags & TLB_LARGE && covers(&c->tlbs[mode][n], flags, va))
-				clear_entry(&c->tlbs[mode][n]);
-		}
-	}
+	for (unsigned mode = 0; mode < NR_TLB_MODES; mode++)
+		tlb_flush_page(c->tlbs[mode], va);
+	/* A global page goes from every address space; user pages hardly ever are. */
+	for (unsigned n = 0; n < TLB_SPACES; n++)
+		if (c->spaces[n].user.has_global && &c->spaces[n] != c->space)
+			c->spaces[n].is_valid = false;
 	jump_cache_flush_page(c, va);
 }
 
-/* Only the current address space is cached, so another one's has nothing to lose. */
 void mmu_flush_pcid(struct cpu *c, unsigned pcid)
 {
-	if (pcid == (c->cr3 & CR3_PCID_MASK))
-		mmu_flush_nonglobal(c);
+	struct tlb_space *s = space_find(c, pcid);
+
+	if (s == c->space) {
+		flush_local(c);
+		jump_cache_flush(c);
+	} else if (s) {
+		s->is_valid = false;
+	}
+}
+
+void mmu_load_cr3(struct cpu *c, uint64_t cr3, bool keep)
+{
+	struct tlb_space *s;
+	unsigned pcid;
+
+	c->cr3 = cr3;
+	pcid = current_pcid(c);
+	s = space_find(c, pcid);
+	if (s == c->space) {
+		if (!keep) {
+			flush_local(c);
+			jump_cache_flush(c);
+		}
+		return;
+	}
+	tlb_flush_local(c->tlbs[TLB_KERNEL]);
+	tlb_flush_local(c->tlbs[TLB_KERNEL_AC]);
+	if (s && !keep)
+		tlb_flush_local(&s->user);
+	if (!s || !keep || s->mode != c->mode) {
+		space_enter(c, s ? s : space_claim(c, pcid));
+		jump_cache_flush(c);
+	} else {
+		space_enter(c, s);
+		jump_cache_retag(c);
+	}
+}
+
+/* ---- watched pages ---- */
+
+static void tlb_protect(struct tlb *tlb, const uint8_t *host)
+{
+	/* One that is being used for the first time looks at the page's flags after it has said so.
+	 */
+	if (!atomic_load(&tlb->is_used))
+		return;
+	for (unsigned n = 0; n < TLB_SIZE; n++) {
+		struct tlb_entry *e = &tlb->entries[n];
+		uint64_t tag = atomic_load(&e->tag_write);
+
+		if (tag != TLB_NONE && tag + e->addend == (uintptr_t)host)
+			atomic_compare_exchange_strong(&e->tag_write, &tag, TLB_NONE);
+	}
 }
 
 void mmu_protect_page(struct soft_vm *vm, const uint8_t *host)
@@ -98,15 +225,9 @@ void mmu_protect_page(struct soft_vm *vm, const uint8_t *host)
 	for (unsigned v = 0; v < vm->nr_vcpus; v++) {
 		struct cpu *c = vm->vcpus[v];
 
-		for (unsigned mode = 0; mode < NR_TLB_MODES; mode++) {
-			for (unsigned n = 0; n < TLB_SIZE; n++) {
-				struct tlb_entry *e = &c->tlbs[mode][n];
-				uint64_t tag = atomic_load(&e->tag_write);
-
-				if (tag != TLB_NONE && tag + e->addend == (uintptr_t)host)
-					atomic_compare_exchange_strong(&e->tag_write, &tag,
-								       TLB_NONE);
-			}
-		}
+		for (unsigned n = 0; n < ARRAY_SIZE(c->kernel_tlbs); n++)
+			tlb_protect(&c->kernel_tlbs[n], host);
+		for (unsigned n = 0; n < TLB_SPACES; n++)
+			tlb_protect(&c->spaces[n].user, host);
 	}
 }

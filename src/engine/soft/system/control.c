@@ -91,7 +91,6 @@ bool cr0_write(struct cpu *c, uint64_t value, bool is_host)
 bool cr3_write(struct cpu *c, uint64_t value, bool is_host)
 {
 	bool keeps_tlb = false;
-	uint64_t old = c->cr3;
 
 	if (c->efer & EFER_LMA) {
 		if (c->cr4 & CR4_PCIDE) {
@@ -107,10 +106,7 @@ bool cr3_write(struct cpu *c, uint64_t value, bool is_host)
 		    !pdptes_are_valid(c, value))
 			return false;
 	}
-	c->cr3 = value;
-	/* Cached translations carry no PCID: another one's are useless, kept or not. */
-	if (!keeps_tlb || value != old)
-		mmu_flush_nonglobal(c);
+	mmu_load_cr3(c, value, keeps_tlb);
 	return true;
 }
 

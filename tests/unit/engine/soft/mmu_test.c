@@ -408,6 +408,96 @@ static void flush_forgets_what_it_should(void **state)
 	assert_int_equal(mmu_load64(c, NULL, global), 100);
 }
 
+/* A user page at va in the tables of TABLE(0) or, with the other PCID, TABLE(8). */
+static void map_in(struct fixture *f, uint64_t top, uint64_t va, uint64_t gpa)
+{
+	const uint64_t all = PTE_P | PTE_W | PTE_U;
+
+	for (unsigned level = 4; level > 1; level--, top += 0x1000)
+		put(f, top + index_of(va, level), (top + 0x1000) | all);
+	put(f, top + index_of(va, 1), gpa | all);
+}
+
+static void address_spaces_keep_their_own_translations(void **state)
+{
+	const uint64_t va = 0x345000, first = TABLE(0) | 1, second = TABLE(8) | 2;
+	struct fixture *f = *state;
+	struct cpu *c = f->c;
+
+	long_mode(c);
+	c->cr4 |= CR4_PCIDE;
+	mmu_flush_all(c);
+	for (unsigned n = 0; n < 4; n++)
+		put(f, PAGE(n), 100 + n);
+	map_in(f, TABLE(0), va, PAGE(0));
+	map_in(f, TABLE(8), va, PAGE(1));
+	set_cpl(c, 3);
+	mmu_load_cr3(c, first, false);
+	assert_int_equal(mmu_load64(c, NULL, va), 100);
+	mmu_load_cr3(c, second, false);
+	assert_int_equal(mmu_load64(c, NULL, va), 101);
+	/* Both have changed; what was kept is not looked at again, what was not is. */
+	map_in(f, TABLE(0), va, PAGE(2));
+	map_in(f, TABLE(8), va, PAGE(3));
+	mmu_load_cr3(c, first, true);
+	assert_int_equal(mmu_load64(c, NULL, va), 100);
+	mmu_load_cr3(c, second, false);
+	assert_int_equal(mmu_load64(c, NULL, va), 103);
+	mmu_flush_pcid(c, 1);
+	mmu_load_cr3(c, first, true);
+	assert_int_equal(mmu_load64(c, NULL, va), 102);
+	/* INVLPG is for the current space. */
+	map_in(f, TABLE(0), va, PAGE(0));
+	map_in(f, TABLE(8), va, PAGE(1));
+	mmu_flush_page(c, va);
+	assert_int_equal(mmu_load64(c, NULL, va), 100);
+	mmu_load_cr3(c, second, true);
+	assert_int_equal(mmu_load64(c, NULL, va), 103);
+	mmu_flush_nonglobal(c);
+	assert_int_equal(mmu_load64(c, NULL, va), 101);
+}
+
+static void kernel_access_to_user_pages_follows_the_address_space(void **state)
+{
+	const uint64_t va = 0x345000, first = TABLE(0) | 1, second = TABLE(8) | 2;
+	struct fixture *f = *state;
+
+	long_mode(f->c);
+	f->c->cr4 |= CR4_PCIDE;
+	mmu_flush_all(f->c);
+	put(f, PAGE(0), 100);
+	put(f, PAGE(1), 101);
+	map_in(f, TABLE(0), va, PAGE(0));
+	map_in(f, TABLE(8), va, PAGE(1));
+	mmu_load_cr3(f->c, first, true);
+	assert_int_equal(mmu_load64(f->c, NULL, va), 100);
+	mmu_load_cr3(f->c, second, true);
+	assert_int_equal(mmu_load64(f->c, NULL, va), 101);
+	mmu_load_cr3(f->c, first, true);
+	assert_int_equal(mmu_load64(f->c, NULL, va), 100);
+}
+
+static void more_address_spaces_than_are_kept_do_not_mix(void **state)
+{
+	const uint64_t va = 0x345000;
+	struct fixture *f = *state;
+
+	long_mode(f->c);
+	f->c->cr4 |= CR4_PCIDE;
+	mmu_flush_all(f->c);
+	set_cpl(f->c, 3);
+	for (unsigned n = 0; n < 12; n++) {
+		put(f, PAGE(n), 100 + n);
+		map_in(f, TABLE(n * 4), va, PAGE(n));
+	}
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned n = 0; n < 12; n++) {
+			mmu_load_cr3(f->c, TABLE(n * 4) | (n + 1), true);
+			assert_int_equal(mmu_load64(f->c, NULL, va), 100 + n);
+		}
+	}
+}
+
 static void flush_of_any_address_forgets_a_large_page(void **state)
 {
 	const uint64_t va = 0x600000;
@@ -575,6 +665,9 @@ int main(void)
 		TEST(refused_access_sets_no_bits),
 		TEST(first_store_after_a_load_sets_dirty),
 		TEST(flush_forgets_what_it_should),
+		TEST(address_spaces_keep_their_own_translations),
+		TEST(kernel_access_to_user_pages_follows_the_address_space),
+		TEST(more_address_spaces_than_are_kept_do_not_mix),
 		TEST(flush_of_any_address_forgets_a_large_page),
 		TEST(privileges_do_not_share_translations),
 		TEST(accesses_across_pages_take_both),

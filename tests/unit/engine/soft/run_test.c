@@ -141,7 +141,7 @@ static void watch_reaches_the_tlb_of_a_running_vcpu(void **state)
 {
 	struct cpu *other;
 	struct fixture *f = *state;
-	struct tlb_entry *e = &f->c->tlbs[TLB_KERNEL_AC][(PHYS_DATA >> 12) % TLB_SIZE];
+	struct tlb_entry *e = &f->c->tlbs[TLB_KERNEL_AC]->entries[(PHYS_DATA >> 12) % TLB_SIZE];
 
 	start_spinning(f);
 	/* The other vCPU takes the counter's page for code. */
