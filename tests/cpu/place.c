@@ -614,8 +614,13 @@ bool place_operands(const struct generator *g, struct rng *r, const struct insn_
 	    p->form->flags & FORM_VSIB)
 		t->in.rflags &= ~(uint64_t)FLAG_AC;
 	place_stack_contents(r, row, t);
-	if (IS_NAMED(row, "retf", "iret"))
+	if (IS_NAMED(row, "retf", "iret")) {
+		/* The frame is there or it is not: its parts are read in an order of the CPU's own.
+		 */
+		if (!is_rw(t->in.gpr[RSP], 40))
+			t->in.gpr[RSP] = DATA_BASE;
 		place_far_frame(r, row, t, p);
+	}
 	if (IS_NAMED(row, "callf", "jmpf", "lss", "lds", "les", "lfs", "lgs"))
 		place_far_pointer(r, row, t, p, address);
 	if (IS_NAMED(row, "lar", "lsl", "verr", "verw", "arpl") ||
