@@ -112,7 +112,8 @@ FUZZ_OBJS    := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out src/cli/main.c,$(S
 FUZZ_BINS    := $(patsubst fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard fuzz/*_fuzz.c))
 FUZZ_CFLAGS   = -std=gnu11 -Isrc -Ifuzz -D_GNU_SOURCE -DBANTAM_VERSION='"fuzz"' -pthread -O1 -g \
 	-fno-strict-aliasing -fno-omit-frame-pointer -mno-red-zone \
-	-Wno-gnu-variable-sized-type-not-at-end -fsanitize=address,undefined -fno-sanitize-recover=undefined
+	-Wno-gnu-variable-sized-type-not-at-end -fsanitize=address,undefined \
+	-fno-sanitize=alignment -fno-sanitize-recover=undefined
 
 $(BUILD)/fuzz/src/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
