@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -26,7 +29,8 @@ uint64_t host_now_ns(void)
 }
 
 struct fake_cpu {
-	unsigned nr_notify, nr_nmi, nr_init, nr_sipi;
+	_Atomic unsigned nr_notify;
+	unsigned nr_nmi, nr_init, nr_sipi;
 	uint8_t sipi_vector;
 	uint64_t deadline_ns;
 };
@@ -536,6 +540,66 @@ static void tsc_change_moves_the_deadline(void **state)
 	assert_int_equal(f->cpu[0].deadline_ns, now_ns + 5000 + 1);
 }
 
+#define NR_ROUNDS 20000u
+
+struct sender {
+	pthread_t thread;
+	struct lapic_bus *bus;
+	uint8_t vector;
+	_Atomic unsigned nr_taken;
+	bool is_level;
+};
+
+/* Sends the next message only when the last one was taken, so that none may merge. */
+static void *send_all(void *arg)
+{
+	struct sender *s = arg;
+
+	for (unsigned i = 0; i < NR_ROUNDS; i++) {
+		lapic_bus_msi(s->bus, 0xfee00000, s->vector | (s->is_level ? 0x8000 : 0));
+		while (atomic_load_explicit(&s->nr_taken, memory_order_acquire) <= i)
+			sched_yield();
+	}
+	return NULL;
+}
+
+static void concurrent_messages_are_neither_lost_nor_doubled(void **state)
+{
+	struct fixture *f = *state;
+	struct lapic *l = f->lapic[0];
+	struct sender senders[3] = {0};
+	unsigned nr_eois = 0;
+
+	for (unsigned i = 0; i < 3; i++) {
+		senders[i].bus = f->bus;
+		senders[i].vector = 0x31 + 0x20 * i;
+		senders[i].is_level = i == 2;
+		assert_int_equal(pthread_create(&senders[i].thread, NULL, send_all, &senders[i]),
+				 0);
+	}
+	for (unsigned taken = 0; taken < 3 * NR_ROUNDS;) {
+		struct sender *s;
+		int vector = lapic_accept(l);
+
+		if (vector < 0) {
+			sched_yield();
+			continue;
+		}
+		s = &senders[(vector - 0x31) / 0x20];
+		w(l, 0xb0, 0);
+		if (lapic_take_eoi(l) == senders[2].vector)
+			nr_eois++;
+		atomic_fetch_add_explicit(&s->nr_taken, 1, memory_order_release);
+		taken++;
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		pthread_join(senders[i].thread, NULL);
+		assert_int_equal(atomic_load(&senders[i].nr_taken), NR_ROUNDS);
+	}
+	assert_int_equal(nr_eois, NR_ROUNDS);
+	assert_int_equal(lapic_pending(l), -1);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -561,6 +625,7 @@ int main(void)
 		T(init_keeps_id_and_base),
 		T(multi_target_ipi_reaches_the_ids_of_its_mask),
 		T(tsc_change_moves_the_deadline),
+		T(concurrent_messages_are_neither_lost_nor_doubled),
 	};
 
 	return cmocka_run_group_tests_name("lapic", tests, NULL, NULL);
