@@ -99,7 +99,7 @@ CHECKS = tools/check-layers tools/check-headers tools/check-format $(UNIT_BINS) 
 .PHONY: check-programs
 check-programs: $(UNIT_BINS) $(GUESTS) $(BUILD)/tests/cpu/compare
 
-$(BUILD)/tests/guest/%.elf: tests/guest/%.S tests/guest/multiboot.h tests/guest/link.ld
+$(BUILD)/tests/guest/%.elf: tests/guest/%.S tests/guest/multiboot.inc tests/guest/link.ld
 	@mkdir -p $(@D)
 	$(CC) -m32 -nostdlib -static -no-pie -Wl,--build-id=none,--no-warn-rwx-segments,-T,tests/guest/link.ld -o $@ $<
 

@@ -4,7 +4,7 @@
  * ends with value 0. For pastes that are larger than any buffer. Zero bytes do not count: those that
  * arrive before the FIFO is set up are lost, as on hardware.
  */
-#include "multiboot.h"
+#include "multiboot.inc"
 
 start:
 	mov $0x90000, %esp

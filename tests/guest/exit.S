@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Ends at once: measures everything that comes before the first instruction. */
-#include "multiboot.h"
+#include "multiboot.inc"
 
 start:
 	exit_with 0

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Prints 4096 numbered lines as fast as the serial port takes them, then ends with value 0. */
-#include "multiboot.h"
+#include "multiboot.inc"
 
 start:
 	mov $0x90000, %esp

@@ -3,7 +3,7 @@
  * Counts its boots in a byte of CMOS memory, which a reset leaves alone, and resets the machine by
  * 0xcf9 and by the keyboard controller in turn. Ends with value 1 after BOOTS boots.
  */
-#include "multiboot.h"
+#include "multiboot.inc"
 
 #define BOOTS	   200
 #define CMOS_INDEX 0x70

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Never ends, with interrupts off: for signals and quitting. */
-#include "multiboot.h"
+#include "multiboot.inc"
 
 start:
 	mov $0x90000, %esp

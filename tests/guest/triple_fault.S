@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* An exception with no interrupt table: the CPU shuts down. */
-#include "multiboot.h"
+#include "multiboot.inc"
 
 start:
 	lidt empty

@@ -24,7 +24,7 @@
 #define LOOPS	 1000000
 #define START_NS (100 * NS_PER_MS)
 #define ROUND_NS (1500 * NS_PER_US)
-#define ROUNDS                                                                            \
+#define ROUNDS \
 	4 /* the best counts: time stolen from an emulated machine is no fault of its KVM \
 	   */
 #define ENTRIES_MAX   20 /* ends a probe that is given hardly any time */

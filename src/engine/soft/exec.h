@@ -16,10 +16,10 @@
 /* A block's instructions lie side by side; the last is followed by one that sets rip and returns. */
 #define NEXT(c, i) return (i)[1].exec((c), (i) + 1)
 
-#define BRANCH(c, target)                                                                          \
-	do {                                                                                       \
-		(c)->rip = (target);                                                               \
-		return;                                                                            \
+#define BRANCH(c, target)            \
+	do {                         \
+		(c)->rip = (target); \
+		return;              \
 	} while (0)
 
 #define END(c, i) BRANCH(c, ip_mask((c), insn_next_rip((c), (i))))
@@ -73,8 +73,8 @@ static inline gva_t ea(struct cpu *c, const struct insn *i, unsigned size, bool 
  * Linear address of offset in a segment for size bytes, with the checks of the mode: canonical
  * form is the MMU's business, limit and type are checked here (#GP(0), or #SS(0) for SS).
  */
-gva_t seg_linear(struct cpu *c, const struct insn *i, enum x86_seg seg, uint64_t offset, unsigned size,
-		 bool is_write);
+gva_t seg_linear(struct cpu *c, const struct insn *i, enum x86_seg seg, uint64_t offset,
+		 unsigned size, bool is_write);
 
 /* Stores status flags as the host's PUSHF gave them; mask says which of the six are defined. */
 static inline void set_flags(struct cpu *c, uint64_t host, uint32_t mask)
@@ -133,9 +133,10 @@ void stack_adjust(struct cpu *c, int64_t delta);
 uint64_t branch_target(struct cpu *c, const struct insn *i, unsigned size, uint64_t target);
 
 /* Exec functions the decoder itself needs. */
-void x_ud(struct cpu *c, const struct insn *i);	      /* #UD */
-void x_gp(struct cpu *c, const struct insn *i);	      /* #GP(0): longer than 15 bytes */
-void x_block_end(struct cpu *c, const struct insn *i); /* follows the last of a block: END before it */
+void x_ud(struct cpu *c, const struct insn *i); /* #UD */
+void x_gp(struct cpu *c, const struct insn *i); /* #GP(0): longer than 15 bytes */
+void x_block_end(struct cpu *c,
+		 const struct insn *i); /* follows the last of a block: END before it */
 
 /* #GP(0) unless CPL is 0: first line of privileged instructions. */
 static inline void require_cpl0(struct cpu *c, const struct insn *i)
