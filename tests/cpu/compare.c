@@ -3,8 +3,7 @@
  * Every instruction a user program can execute, run on the host CPU and on the engine, from the
  * same random state: registers, flags, FPU and memory afterwards must be the same, and so must
  * faults. Prints a line per row that differs and what could not be compared; exits with 1 on any
- * difference. Not compared: the last instruction, data and opcode pointers of the x87, which the
- * trap that ends a trial does not disturb but the host may leave out.
+ * difference.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -92,6 +91,9 @@ static void compare_fpu(struct line *l, const struct insn_row *row, const struct
 
 	compare_u64(l, "mxcsr", host->mxcsr & mask, guest->mxcsr & mask);
 	compare_u64(l, "fcw", host->fcw, guest->fcw);
+	compare_u64(l, "fop", host->fop, guest->fop);
+	compare_u64(l, "fip", host->fip, guest->fip);
+	compare_u64(l, "fdp", host->fdp, guest->fdp);
 	/* An MMX instruction that faults may be half way between x87 and MMX state. */
 	if (has_run || !(row->attr & A_MMX)) {
 		compare_u64(l, "fsw", host->fsw, guest->fsw);

@@ -31,6 +31,9 @@ static void random_fpu(struct rng *r, struct xsave_area *fpu)
 	else if (rng_below(r, 2))
 		fpu->fsw |= rng_below(r, 64);
 	fpu->ftw = rng_below(r, 4) ? 0xff : (uint8_t)rng_next(r);
+	fpu->fop = rng_next(r) & 0x7ff;
+	fpu->fip = rng_next(r) >> 17;
+	fpu->fdp = rng_next(r) >> 17;
 	fpu->mxcsr = 0x1f80;
 	if (rng_below(r, 2))
 		fpu->mxcsr |= rng_below(r, 4) << 13;

@@ -282,7 +282,7 @@ struct insn {
 	uint8_t reg;  /* byte offset in cpu->gpr of ModRM.reg or of the register in the opcode:
 			    number * 8, plus 1 for AH, CH, DH, BH; for vector, segment, control and
 			    debug registers number * 8 as well */
-	uint8_t rm;   /* the same for ModRM.rm when it is a register */
+	uint8_t rm;   /* the same for ModRM.rm when it is a register; else the ModRM byte */
 	uint8_t base; /* slot of the base register, SLOT_ZERO or SLOT_RIP */
 	uint8_t index;	/* bits 0-4 slot of the index, bits 6-7 log2 of the scale */
 	uint8_t ea;	/* EA_* */

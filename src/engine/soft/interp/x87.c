@@ -3,9 +3,8 @@
  * x87 instructions that compute: each runs as the host's own on the guest's state (thunk.h), with
  * the guest's control word. An unmasked exception becomes pending in FSW and is raised as #MF by
  * the next waiting instruction, before that touches the host's x87 (SDM vol. 1, 8.6 and 8.7). FDP
- * and FOP change at unmasked exceptions only, as on current CPUs; the ModRM of a memory operand is
- * not kept, so FOP then lacks mod and rm. FCS and FDS read as zero. Left out: reporting through
- * FERR# when CR0.NE is clear; #MF is raised all the same.
+ * and FOP change at unmasked exceptions only, as on current CPUs. FCS and FDS read as zero. Left
+ * out: reporting through FERR# when CR0.NE is clear; #MF is raised all the same.
  */
 #include "engine/soft/interp/exec_simd.h"
 
@@ -32,9 +31,9 @@ static uint64_t run(struct cpu *c, const struct insn *i, const struct thunk *t, 
 	image->fip = insn_rip(c, i);
 	if (image->fsw & FSW_ES) {
 		bool is_mem = i->prefix & PFX_MEM;
-		unsigned modrm = (row->digit - 1) << 3 | (is_mem ? 0 : 0xc0 | (i->rm / 8 & 7));
+		unsigned in_register = 0xc0 | (row->digit - 1) << 3 | (i->rm / 8 & 7);
 
-		fop = (row->opcode & 7) << 8 | modrm;
+		fop = (row->opcode & 7) << 8 | (is_mem ? i->rm : in_register);
 		if (is_mem)
 			fdp = ea_offset(c, i);
 	}
