@@ -19,10 +19,11 @@
 #define X_BN(f)	 X_ONE(f##_8) X_N(f)
 
 /* The sixteen conditions by their encoding. */
-#define X_CONDITIONS(DO)                                                                      \
-	DO(o, 0)                                                                              \
-	DO(no, 1) DO(b, 2) DO(ae, 3) DO(e, 4) DO(ne, 5) DO(be, 6) DO(a, 7) DO(s, 8) DO(ns, 9) \
-		DO(p, 10) DO(np, 11) DO(l, 12) DO(ge, 13) DO(le, 14) DO(g, 15)
+/* clang-format off */
+#define X_CONDITIONS(DO)                                                                           \
+	DO(o, 0)  DO(no, 1) DO(b, 2)   DO(ae, 3)  DO(e, 4)  DO(ne, 5)  DO(be, 6)  DO(a, 7)          \
+	DO(s, 8)  DO(ns, 9) DO(p, 10)  DO(np, 11) DO(l, 12) DO(ge, 13) DO(le, 14) DO(g, 15)
+/* clang-format on */
 
 /* alu.c */
 #define X_ALU(op) X_BV(x_##op##_E_G) X_BV(x_##op##_G_E) X_BV(x_##op##_E_I) X_BN(x_##op##_A_I)
