@@ -62,6 +62,7 @@ enum imm_rule {
 struct form {
 	uint32_t accepts; /* SIT_* */
 	uint16_t row;
+	uint16_t feature; /* of the row */
 	uint8_t size_rule, imm_rule, flags;
 	uint8_t attr; /* A_D64 and A_F64 */
 };

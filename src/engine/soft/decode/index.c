@@ -153,6 +153,7 @@ static struct form row_form(const struct insn_row *row)
 	return (struct form){
 		.accepts = row_accepts(row),
 		.row = (uint16_t)(row - insn_rows),
+		.feature = row->feature,
 		.size_rule = row_size_rule(row),
 		.imm_rule = row_imm_rule(row),
 		.flags = row_form_flags(row),

@@ -236,7 +236,7 @@ static const struct form *find_form(const struct parsed *p, const struct opcode_
 		if ((situation & form->accepts) != situation)
 			continue;
 
-		unsigned feature = insn_rows[form->row].feature;
+		unsigned feature = form->feature;
 
 		if (feature == FEAT_NONE || features[feature / 32] >> (feature % 32) & 1)
 			return form;
@@ -254,8 +254,9 @@ static unsigned operand_size_log2(const struct parsed *p)
 	if (form->size_rule == SIZE_Y)
 		return p->w && p->size == CODE_64 ? 3 : 2;
 	/* A mandatory 66 says nothing about the size, but MOVBE has both forms. */
-	bool has_66 =
-		p->has_66 && (form->size_rule == SIZE_V || insn_rows[form->row].prefix != P_66);
+	bool is_mandatory =
+		form->accepts & SIT_PREFIX(P_66) && !(form->accepts & SIT_PREFIX(P_NONE));
+	bool has_66 = p->has_66 && (form->size_rule == SIZE_V || !is_mandatory);
 
 	if (p->size == CODE_16)
 		size = has_66 ? 2 : 1;
