@@ -2,9 +2,10 @@
 /*
  * The 16550A UART (National Semiconductor data sheet): FIFOs of sixteen, interrupt identification,
  * loopback, modem lines, break, receive time-out. The line has no speed: a byte written has left as
- * soon as the back end took it. Differences from the chip, both so that no output is lost: clearing
- * the transmit FIFO keeps bytes the back end has not taken yet, and so does a reset. OUT2 does not
- * gate the interrupt. Entered by vCPU threads and the main loop.
+ * soon as the back end took it. Differences from the chip, all so that no output is lost: clearing
+ * the transmit FIFO keeps bytes the back end has not taken yet, and so does a reset; and what a
+ * driver writes without waiting for the transmitter (Linux's console does after ten milliseconds)
+ * is queued. OUT2 does not gate the interrupt. Entered by vCPU threads and the main loop.
  */
 #include "device/serial.h"
 
@@ -13,8 +14,10 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "device/uart_fifo.h"
 
-#define FIFO_SIZE 16
+/* Bytes written while the back end is full; a driver that waits never gets beyond sixteen. */
+#define TX_MAX 65536u
 
 #define REG_DATA 0 /* RBR, THR; divisor low with DLAB */
 #define REG_IER	 1 /* divisor high with DLAB */
@@ -81,12 +84,8 @@ struct serial {
 	uint8_t modem_delta; /* lower half */
 	uint16_t divisor;
 
-	struct {
-		uint8_t data, errors; /* LSR bits of this character */
-	} rx[FIFO_SIZE];
-	unsigned rx_first, rx_count;
-	uint8_t tx[FIFO_SIZE];
-	unsigned tx_count;
+	struct uart_fifo rx;
+	struct buf tx; /* not taken by the back end yet */
 
 	bool tx_interrupt; /* the transmitter ran empty and nobody has looked yet */
 	bool has_timed_out;
@@ -98,7 +97,7 @@ struct serial {
 
 static unsigned rx_room(const struct serial *s)
 {
-	return (s->fcr & FCR_ENABLE ? FIFO_SIZE : 1) - s->rx_count;
+	return (s->fcr & FCR_ENABLE ? UART_FIFO_SIZE : 1) - s->rx.count;
 }
 
 static unsigned rx_trigger(const struct serial *s)
@@ -112,12 +111,11 @@ static uint8_t line_status(const struct serial *s)
 {
 	uint8_t lsr = s->overrun;
 
-	if (s->rx_count)
-		lsr |= LSR_READY | s->rx[s->rx_first].errors;
-	for (unsigned i = 0; s->fcr & FCR_ENABLE && i < s->rx_count; i++)
-		if (s->rx[(s->rx_first + i) % FIFO_SIZE].errors)
-			lsr |= LSR_FIFO_ERROR;
-	if (!s->tx_count)
+	if (s->rx.count)
+		lsr |= LSR_READY | uart_fifo_errors(&s->rx);
+	if (s->fcr & FCR_ENABLE && uart_fifo_has_errors(&s->rx))
+		lsr |= LSR_FIFO_ERROR;
+	if (!s->tx.len)
 		lsr |= LSR_TX_EMPTY;
 	return lsr;
 }
@@ -126,9 +124,9 @@ static unsigned interrupt_id(const struct serial *s)
 {
 	if (s->ier & IER_LINE && line_status(s) & LSR_ERRORS)
 		return IIR_LINE;
-	if (s->ier & IER_RECEIVE && s->rx_count >= rx_trigger(s))
+	if (s->ier & IER_RECEIVE && s->rx.count >= rx_trigger(s))
 		return IIR_RECEIVE;
-	if (s->ier & IER_RECEIVE && s->rx_count && s->has_timed_out)
+	if (s->ier & IER_RECEIVE && s->rx.count && s->has_timed_out)
 		return IIR_TIMEOUT;
 	if (s->ier & IER_TRANSMIT && s->tx_interrupt)
 		return IIR_TRANSMIT;
@@ -157,7 +155,7 @@ static uint64_t timeout_ns(const struct serial *s)
 static void restart_timeout(struct serial *s)
 {
 	s->has_timed_out = false;
-	if (s->rx_count && s->rx_count < rx_trigger(s))
+	if (s->rx.count && s->rx.count < rx_trigger(s))
 		clock_timer_arm(&s->timeout, clock_now_ns(s->params.clock) + timeout_ns(s));
 	else
 		clock_timer_disarm(&s->timeout);
@@ -165,20 +163,15 @@ static void restart_timeout(struct serial *s)
 
 static void push_rx(struct serial *s, uint8_t data, uint8_t errors)
 {
-	unsigned at = (s->rx_first + s->rx_count) % FIFO_SIZE;
-
-	if (!rx_room(s)) {
+	if (rx_room(s))
+		uart_fifo_push(&s->rx, data, errors);
+	else
 		s->overrun = LSR_OVERRUN;
-		return;
-	}
-	s->rx[at].data = data;
-	s->rx[at].errors = errors;
-	s->rx_count++;
 }
 
 static void ask_for_input(struct serial *s)
 {
-	if (!s->is_input_held || s->rx_count || s->mcr & MCR_LOOP)
+	if (!s->is_input_held || s->rx.count || s->mcr & MCR_LOOP)
 		return;
 	s->is_input_held = false;
 	char_read_more(s->params.chr);
@@ -186,19 +179,17 @@ static void ask_for_input(struct serial *s)
 
 static void clear_rx(struct serial *s)
 {
-	s->rx_count = s->rx_first = 0;
+	uart_fifo_clear(&s->rx);
 	restart_timeout(s);
 	ask_for_input(s);
 }
 
 static uint8_t pop_rx(struct serial *s)
 {
-	uint8_t data = s->rx[s->rx_first].data;
+	uint8_t data;
 
-	if (!s->rx_count)
+	if (!uart_fifo_pop(&s->rx, &data))
 		return 0;
-	s->rx_first = (s->rx_first + 1) % FIFO_SIZE;
-	s->rx_count--;
 	restart_timeout(s);
 	ask_for_input(s);
 	return data;
@@ -210,7 +201,7 @@ static void rx_timed_out(struct clock_timer *t)
 
 	pthread_mutex_lock(&s->lock);
 	/* A callback that raced with a change of the FIFO must not count for the new content. */
-	if (!s->timeout.is_armed && s->rx_count) {
+	if (!s->timeout.is_armed && s->rx.count) {
 		s->has_timed_out = true;
 		update_irq(s);
 	}
@@ -221,14 +212,10 @@ static void rx_timed_out(struct clock_timer *t)
 
 static void flush_tx(struct serial *s)
 {
-	size_t taken;
-
-	if (!s->tx_count || s->is_paused)
+	if (!s->tx.len || s->is_paused)
 		return;
-	taken = char_write(s->params.chr, s->tx, s->tx_count);
-	memmove(s->tx, s->tx + taken, s->tx_count - taken);
-	s->tx_count -= taken;
-	if (!s->tx_count)
+	buf_drop_front(&s->tx, char_write(s->params.chr, s->tx.data, s->tx.len));
+	if (!s->tx.len)
 		s->tx_interrupt = true;
 }
 
@@ -241,11 +228,9 @@ static void transmit(struct serial *s, uint8_t data)
 		s->tx_interrupt = true;
 		return;
 	}
-	/* A driver that does not look at the line status overwrites the last byte, as in the chip.
-	 */
-	if (s->tx_count == FIFO_SIZE)
-		s->tx_count--;
-	s->tx[s->tx_count++] = data;
+	if (s->tx.len == TX_MAX)
+		s->tx.len--;
+	buf_append(&s->tx, &data, 1);
 	flush_tx(s);
 }
 
@@ -273,7 +258,7 @@ static void write_ier(struct serial *s, uint8_t value)
 	uint8_t before = s->ier;
 
 	s->ier = value & 0x0f;
-	if (s->ier & ~before & IER_TRANSMIT && !s->tx_count)
+	if (s->ier & ~before & IER_TRANSMIT && !s->tx.len)
 		s->tx_interrupt = true;
 }
 
@@ -346,8 +331,7 @@ static uint8_t read_lsr(struct serial *s)
 	uint8_t lsr = line_status(s);
 
 	s->overrun = 0;
-	if (s->rx_count)
-		s->rx[s->rx_first].errors = 0;
+	uart_fifo_clear_errors(&s->rx);
 	return lsr;
 }
 
@@ -447,7 +431,7 @@ static void writable(void *ctx)
 	struct serial *s = ctx;
 
 	pthread_mutex_lock(&s->lock);
-	if (s->tx_count && !s->is_paused) {
+	if (s->tx.len && !s->is_paused) {
 		flush_tx(s);
 		update_irq(s);
 	}
@@ -481,22 +465,27 @@ static void reset(struct device *d)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static void state_fifos(struct serial *s, struct state *st)
+static void state_transmitter(struct serial *s, struct state *st)
 {
-	state_u32(st, &s->rx_first);
-	state_u32(st, &s->rx_count);
-	state_u32(st, &s->tx_count);
-	if (s->rx_first >= FIFO_SIZE || s->rx_count > FIFO_SIZE || s->tx_count > FIFO_SIZE) {
-		state_fail(st, "serial: impossible FIFO position");
-		s->rx_first = s->rx_count = s->tx_count = 0;
+	uint32_t len = (uint32_t)s->tx.len;
+
+	state_bool(st, &s->tx_interrupt);
+	state_u32(st, &len);
+	if (len > TX_MAX) {
+		state_fail(st, "serial: more bytes waiting than there can be");
+		len = 0;
 	}
-	for (unsigned i = 0; i < FIFO_SIZE; i++) {
-		state_u8(st, &s->rx[i].data);
-		state_u8(st, &s->rx[i].errors);
+	if (state_is_loading(st)) {
+		buf_free(&s->tx);
+		for (uint32_t i = 0; i < len && !state_failed(st); i++) {
+			uint8_t byte;
+
+			state_u8(st, &byte);
+			buf_append(&s->tx, &byte, 1);
+		}
+	} else if (len) {
+		state_bytes(st, s->tx.data, len);
 	}
-	state_bytes(st, s->tx, sizeof(s->tx));
-	if (!(s->fcr & FCR_ENABLE) && s->rx_count > 1)
-		s->rx_count = 1;
 }
 
 static void state(struct device *d, struct state *st)
@@ -514,8 +503,10 @@ static void state(struct device *d, struct state *st)
 	state_u8(st, &s->modem_lines);
 	state_u8(st, &s->modem_delta);
 	state_u16(st, &s->divisor);
-	state_fifos(s, st);
-	state_bool(st, &s->tx_interrupt);
+	uart_fifo_state(&s->rx, st);
+	if (!(s->fcr & FCR_ENABLE))
+		s->rx.count = min(s->rx.count, 1u);
+	state_transmitter(s, st);
 	has_timed_out = s->has_timed_out;
 	state_bool(st, &has_timed_out);
 	if (state_is_loading(st)) {
@@ -552,9 +543,15 @@ static void serial_free(struct device *d)
 	struct serial *s = container_of(d, struct serial, dev);
 
 	if (s->params.chr) {
+		s->is_paused = false;
 		flush_tx(s);
+		if (s->tx.len) {
+			char_drain(s->params.chr);
+			flush_tx(s);
+		}
 		char_attach(s->params.chr, NULL, NULL);
 	}
+	buf_free(&s->tx);
 	clock_timer_disarm(&s->timeout);
 	bus_remove(s->params.pio, &s->region);
 	pthread_mutex_destroy(&s->lock);

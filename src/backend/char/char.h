@@ -30,6 +30,12 @@ struct char_ops {
 	 * front end itself; it has the main loop thread do so. */
 	void (*read_more)(struct char_dev *c);
 
+	/*
+	 * Waits until what was taken is outside, however long that takes. NULL: nothing ever waits.
+	 * Main loop thread, when the VM has ended.
+	 */
+	void (*drain)(struct char_dev *c);
+
 	/* Writes out what was taken, gives the host resource back, frees. Main loop thread. */
 	void (*free)(struct char_dev *c);
 };
@@ -78,6 +84,12 @@ static inline void char_read_more(struct char_dev *c)
 {
 	if (c && c->ops->read_more)
 		c->ops->read_more(c);
+}
+
+static inline void char_drain(struct char_dev *c)
+{
+	if (c && c->ops->drain)
+		c->ops->drain(c);
 }
 
 static inline void char_free(struct char_dev *c)

@@ -83,10 +83,20 @@ static size_t stdio_write(struct char_dev *c, const void *data, size_t len)
 		o->used += taken;
 		if (taken < len)
 			o->wants_room = true;
-		pthread_cond_signal(&o->changed);
+		pthread_cond_broadcast(&o->changed);
 	}
 	pthread_mutex_unlock(&o->lock);
 	return taken;
+}
+
+static void stdio_drain(struct char_dev *c)
+{
+	struct output *o = &to_stdio(c)->out;
+
+	pthread_mutex_lock(&o->lock);
+	while (o->used && !o->is_broken)
+		pthread_cond_wait(&o->changed, &o->lock);
+	pthread_mutex_unlock(&o->lock);
 }
 
 /* Waits as long as it takes. Returns how many bytes went out, or a negative errno. */
@@ -126,6 +136,8 @@ static void finish_write(struct stdio *s, ssize_t n)
 		o->first = (o->first + (size_t)n) % sizeof(o->ring);
 		o->used -= (size_t)n;
 	}
+	if (!o->used)
+		pthread_cond_broadcast(&o->changed); /* stdio_drain() may wait for that */
 	if (o->wants_room && o->used <= sizeof(o->ring) / 2) {
 		o->wants_room = false;
 		loop_post(s->loop, &o->room, tell_room);
@@ -348,6 +360,7 @@ static void stdio_free(struct char_dev *c)
 static const struct char_ops stdio_ops = {
 	.write = stdio_write,
 	.read_more = stdio_read_more,
+	.drain = stdio_drain,
 	.free = stdio_free,
 };
 

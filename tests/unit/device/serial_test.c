@@ -10,6 +10,7 @@ struct fake_char {
 	struct char_dev dev;
 	char out[256 * 1024];
 	size_t out_len, out_room;
+	size_t drained_room; /* what waiting gives */
 	const char *in;
 	size_t in_len;
 	bool wants_more;
@@ -39,7 +40,16 @@ static void fake_read_more(struct char_dev *c)
 	container_of(c, struct fake_char, dev)->wants_more = true;
 }
 
-static const struct char_ops fake_char_ops = {.write = fake_write, .read_more = fake_read_more};
+static void fake_drain(struct char_dev *c)
+{
+	struct fake_char *f = container_of(c, struct fake_char, dev);
+
+	f->out_room += f->drained_room;
+	f->drained_room = 0;
+}
+
+static const struct char_ops fake_char_ops = {
+	.write = fake_write, .read_more = fake_read_more, .drain = fake_drain};
 
 /* What the main loop would do: deliver as long as the port wants. */
 static void feed(struct fake_char *f)
@@ -64,6 +74,16 @@ static void type(struct fixture *f, const char *text, size_t len)
 	feed(f->chr);
 }
 
+static struct serial *new_serial(struct fixture *f)
+{
+	return serial_new(&(struct serial_params){.pio = f->pio,
+						  .clock = &f->clock,
+						  .base = BASE,
+						  .irq = fake_line(&f->irq, 0),
+						  .chr = &f->chr->dev},
+			  NULL);
+}
+
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -73,12 +93,7 @@ static int setup(void **state)
 	f->chr = calloc(1, sizeof(*f->chr));
 	f->chr->dev.ops = &fake_char_ops;
 	f->chr->out_room = sizeof(f->chr->out);
-	f->serial = serial_new(&(struct serial_params){.pio = f->pio,
-						       .clock = &f->clock,
-						       .base = BASE,
-						       .irq = fake_line(&f->irq, 0),
-						       .chr = &f->chr->dev},
-			       NULL);
+	f->serial = new_serial(f);
 	assert_non_null(f->serial);
 	*state = f;
 	return 0;
@@ -181,6 +196,43 @@ static void full_back_end_keeps_the_transmitter_busy_and_loses_nothing(void **st
 	assert_memory_equal(f->chr->out, "abcdefghijklmnop", 16);
 	assert_int_equal(r(f, 5) & 0x60, 0x60);
 	assert_true(f->irq.level);
+}
+
+static void bytes_written_without_waiting_are_queued(void **state)
+{
+	struct fixture *f = *state;
+
+	f->chr->out_room = 0;
+	for (unsigned i = 0; i < 5000; i++)
+		w(f, 0, (uint8_t)i);
+	assert_int_equal(r(f, 5) & 0x60, 0);
+	f->chr->out_room = 5000;
+	char_deliver_writable(&f->chr->dev);
+	assert_int_equal(f->chr->out_len, 5000);
+	for (unsigned i = 0; i < 5000; i++)
+		assert_int_equal((uint8_t)f->chr->out[i], (uint8_t)i);
+	f->chr->out_room = 0; /* a guest that never stops gets no more than that */
+	for (unsigned i = 0; i < 70000; i++)
+		w(f, 0, (uint8_t)i);
+	f->chr->out_len = 0;
+	f->chr->out_room = 100000;
+	char_deliver_writable(&f->chr->dev);
+	assert_int_equal(f->chr->out_len, 65536);
+}
+
+static void the_end_waits_for_a_full_back_end(void **state)
+{
+	struct fixture *f = *state;
+
+	f->chr->out_room = 0;
+	for (const char *p = "last words"; *p; p++)
+		w(f, 0, *p);
+	f->chr->drained_room = 100;
+	serial_device(f->serial)->ops->pause(serial_device(f->serial));
+	serial_device(f->serial)->ops->free(serial_device(f->serial));
+	assert_int_equal(f->chr->out_len, 10);
+	assert_memory_equal(f->chr->out, "last words", 10);
+	f->serial = new_serial(f);
 }
 
 static void input_interrupts_at_the_trigger_and_after_the_time_out(void **state)
@@ -360,6 +412,8 @@ int main(void)
 		T(output_reaches_the_back_end),
 		T(transmit_interrupt_is_acknowledged_by_iir),
 		T(full_back_end_keeps_the_transmitter_busy_and_loses_nothing),
+		T(bytes_written_without_waiting_are_queued),
+		T(the_end_waits_for_a_full_back_end),
 		T(input_interrupts_at_the_trigger_and_after_the_time_out),
 		T(time_out_is_four_characters),
 		T(long_paste_arrives_whole),
