@@ -115,7 +115,7 @@ static void low_memory_holds_tables_as_the_entry_state_says(void **state)
 	assert_int_equal(gdt[2], 0x00af9b000000ffff);
 	assert_int_equal(gdt[3], 0x00cf93000000ffff);
 	assert_int_equal(*(uint16_t *)fixture_at(&f, 0x40e, 2), 0x9fc0);
-	assert_int_equal(*(uint16_t *)fixture_at(&f, 0x413, 2), 639);
+	assert_memory_equal(fixture_at(&f, 0x413, 2), "\x7f\x02", 2); /* 639 KiB */
 	assert_memory_equal(fixture_at(&f, BIOS_ACPI, 8), "RSD PTR ", 8);
 	assert_memory_equal(fixture_at(&f, BIOS_MPTABLE, 4), "_MP_", 4);
 	fixture_fini(&f);
