@@ -173,9 +173,9 @@ static int copy(struct mem *m, gpa_t gpa, void *bytes, size_t len, enum copy_kin
 		size_t n = min((uint64_t)len, r->size - off);
 
 		if (kind == COPY_OUT) {
-			memcpy(at, r->host + off, n);
+			guest_copy(at, r->host + off, n);
 		} else {
-			memcpy(r->host + off, at, n);
+			guest_copy(r->host + off, at, n);
 			mem_wrote(m, gpa, n);
 		}
 		at += n;

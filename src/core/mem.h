@@ -10,10 +10,29 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/error.h"
 
 typedef uint64_t gpa_t; /* a guest physical address */
+
+/*
+ * Marks functions that do nothing but touch guest memory on a vCPU's behalf, as its own loads and
+ * stores do. Guests race on their memory by design, as on any multiprocessor; what they see is what
+ * the host's accesses of that size give. ThreadSanitizer leaves such functions out. All of
+ * engine/soft/interp is compiled without it for the same reason (Makefile).
+ */
+#define GUEST_RACES __attribute__((no_sanitize("thread")))
+
+/* memcpy() for these functions: ThreadSanitizer's runtime would look at that one by itself. */
+static inline void guest_copy(void *dst, const void *src, size_t len)
+{
+#ifdef __SANITIZE_THREAD__
+	asm volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(len) : : "memory");
+#else
+	memcpy(dst, src, len);
+#endif
+}
 
 #define GUEST_PAGE_SHIFT 12
 #define GUEST_PAGE_SIZE	 4096u

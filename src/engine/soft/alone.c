@@ -87,7 +87,7 @@ struct block *block_alone(struct cpu *c)
 		block_no_code(c, gpa);
 	gpa += va & 0xfff;
 	b = alone_slot(c, gpa);
-	memcpy(code, host + (va & 0xfff), avail);
+	guest_copy(code, host + (va & 0xfff), avail);
 	if (alone_matches(c, b, gpa, code, avail) && b->size <= avail)
 		return b;
 	if (avail == 16)
@@ -98,7 +98,7 @@ struct block *block_alone(struct cpu *c)
 	host = mmu_fetch_page(c, (va + avail) & c->fetch_mask, &next_gpa);
 	if (!host)
 		block_no_code(c, next_gpa);
-	memcpy(code + avail, host, 16 - avail);
+	guest_copy(code + avail, host, 16 - avail);
 	return alone_matches(c, b, gpa, code, 16) ? b : alone_fill(c, b, gpa, code);
 }
 
@@ -111,7 +111,7 @@ bool block_crosses_page(struct cpu *c, const uint8_t *code, uint64_t gpa)
 
 	if (avail >= 15)
 		return false;
-	memcpy(copy, code, avail);
+	guest_copy(copy, code, avail);
 	if (alone_matches(c, b, gpa, copy, avail))
 		return b->size > avail;
 	return !decode(copy, avail, cpu_code_size(c), c->features, 0, &i);

@@ -378,7 +378,7 @@ static struct block *build_locked(struct block_cache *bc, struct cpu *c, struct 
 	/* The page is marked before its bytes are read: pairs with the fence after stores. */
 	atomic_thread_fence(memory_order_seq_cst);
 	avail = min(avail, (unsigned)sizeof(d.code));
-	memcpy(d.code, r->host + (gpa - r->gpa), avail);
+	guest_copy(d.code, r->host + (gpa - r->gpa), avail);
 	if (draft_decode(c, &d, avail))
 		b = arena_take(bc, c, block_bytes(d.nr, d.size));
 	/* Taking memory may have dropped every block of the page, and the page with them. */

@@ -87,11 +87,31 @@ static inline struct block *block_chain(struct cpu *c, uint64_t rip)
 }
 
 /*
+ * Blocks run into each other without end, by tail calls. AddressSanitizer's code after the call
+ * keeps them from being jumps, and so does a compiler that does not optimise: there each block goes
+ * back to the run loop, and the stack holds no more than the BLOCK_INSNS_MAX frames of one. With
+ * ThreadSanitizer they go back because signals are delivered there, in code it has instrumented.
+ */
+#if defined(__has_feature)
+#define IS_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#else
+#define IS_SANITIZED 0
+#endif
+#if defined(__OPTIMIZE__) && !IS_SANITIZED
+#define CAN_CHAIN true
+#else
+#define CAN_CHAIN false
+#endif
+
+/*
  * Whether block_chain() finds anything: not while the run loop wants to see each block end. Set
  * before blocks are run.
  */
 static inline void block_set_chaining(struct cpu *c, bool on)
 {
+	on = on && CAN_CHAIN;
 	c->is_chaining = on;
 	c->chain_tag = on ? c->jump_tag : CHAIN_NEVER;
 }

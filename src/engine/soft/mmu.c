@@ -328,7 +328,7 @@ static void expect_store(struct cpu *c, const struct page *p, gva_t va, unsigned
 /* ---- bytes ---- */
 
 /* Each power of two is one host access, because its length is constant; others are copied. */
-static uint64_t get_bytes(const uint8_t *p, unsigned size)
+static GUEST_RACES uint64_t get_bytes(const uint8_t *p, unsigned size)
 {
 	uint64_t v = 0;
 
@@ -346,13 +346,13 @@ static uint64_t get_bytes(const uint8_t *p, unsigned size)
 		memcpy(&v, p, 8);
 		break;
 	default:
-		memcpy(&v, p, size);
+		guest_copy(&v, p, size);
 		break;
 	}
 	return v;
 }
 
-static void put_bytes(uint8_t *p, unsigned size, uint64_t v)
+static GUEST_RACES void put_bytes(uint8_t *p, unsigned size, uint64_t v)
 {
 	switch (size) {
 	case 1:
@@ -368,7 +368,7 @@ static void put_bytes(uint8_t *p, unsigned size, uint64_t v)
 		memcpy(p, &v, 8);
 		break;
 	default:
-		memcpy(p, &v, size);
+		guest_copy(p, &v, size);
 		break;
 	}
 }
@@ -578,7 +578,7 @@ void mmu_load_bytes(struct cpu *c, const struct insn *i, gva_t va, void *dst, un
 		struct page p = translate(c, &q, va, ACCESS_READ);
 
 		if (p.host) {
-			memcpy(out, p.host + (va & 0xfff), n);
+			guest_copy(out, p.host + (va & 0xfff), n);
 		} else {
 			n = device_piece(va, n);
 			put_bytes(out, n, load_in_page(c, &q, va, n, &p));
@@ -604,7 +604,7 @@ void mmu_store_bytes(struct cpu *c, const struct insn *i, gva_t va, const void *
 			uint8_t *host = prepare_store(c, &q, va, &p, n);
 
 			if (host) {
-				memcpy(host, in, n);
+				guest_copy(host, in, n);
 				finish_store(c, &p, va, n);
 			}
 		} else {

@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "core/mem.h"
 #include "engine/soft/cpu.h"
 #include "engine/soft/keep.h"
 
@@ -30,26 +31,27 @@ static inline struct tlb_entry *tlb_slot(struct cpu *c, gva_t va)
 uint64_t mmu_load_slow(struct cpu *c, const struct insn *i, gva_t va, unsigned size);
 void mmu_store_slow(struct cpu *c, const struct insn *i, gva_t va, unsigned size, uint64_t value);
 
-#define MMU_DEFINE_ACCESS(bits, bytes)                                                             \
-	static inline uint##bits##_t mmu_load##bits(struct cpu *c, const struct insn *i, gva_t va) \
-	{                                                                                          \
-		struct tlb_entry *e = tlb_slot(c, va);                                             \
-		if (likely(((va + bytes - 1) & PAGE_MASK_64) == e->tag_read)) {                    \
-			uint##bits##_t v;                                                          \
-			__builtin_memcpy(&v, (const void *)(va + e->addend), bytes);               \
-			return v;                                                                  \
-		}                                                                                  \
-		return (uint##bits##_t)keep_call4(mmu_load_slow, c, i, va, bytes);                 \
-	}                                                                                          \
-	static inline void mmu_store##bits(struct cpu *c, const struct insn *i, gva_t va,          \
-					   uint##bits##_t v)                                       \
-	{                                                                                          \
-		struct tlb_entry *e = tlb_slot(c, va);                                             \
-		if (likely(((va + bytes - 1) & PAGE_MASK_64) ==                                    \
-			   atomic_load_explicit(&e->tag_write, memory_order_relaxed)))             \
-			__builtin_memcpy((void *)(va + e->addend), &v, bytes);                     \
-		else                                                                               \
-			keep_call5(mmu_store_slow, c, i, va, bytes, v);                            \
+#define MMU_DEFINE_ACCESS(bits, bytes)                                                          \
+	static inline GUEST_RACES uint##bits##_t mmu_load##bits(struct cpu *c,                  \
+								const struct insn *i, gva_t va) \
+	{                                                                                       \
+		struct tlb_entry *e = tlb_slot(c, va);                                          \
+		if (likely(((va + bytes - 1) & PAGE_MASK_64) == e->tag_read)) {                 \
+			uint##bits##_t v;                                                       \
+			__builtin_memcpy(&v, (const void *)(va + e->addend), bytes);            \
+			return v;                                                               \
+		}                                                                               \
+		return (uint##bits##_t)keep_call4(mmu_load_slow, c, i, va, bytes);              \
+	}                                                                                       \
+	static inline GUEST_RACES void mmu_store##bits(struct cpu *c, const struct insn *i,     \
+						       gva_t va, uint##bits##_t v)              \
+	{                                                                                       \
+		struct tlb_entry *e = tlb_slot(c, va);                                          \
+		if (likely(((va + bytes - 1) & PAGE_MASK_64) ==                                 \
+			   atomic_load_explicit(&e->tag_write, memory_order_relaxed)))          \
+			__builtin_memcpy((void *)(va + e->addend), &v, bytes);                  \
+		else                                                                            \
+			keep_call5(mmu_store_slow, c, i, va, bytes, v);                         \
 	}
 MMU_DEFINE_ACCESS(8, 1)
 MMU_DEFINE_ACCESS(16, 2)
