@@ -41,6 +41,18 @@ static void leave_guest(struct cpu *c)
 	atomic_fetch_add(&c->epoch, 1);
 }
 
+/* Waits while no request is there, at most to the deadline of the LAPIC's timer. */
+static void wait_once(struct cpu *c, uint64_t deadline_ns)
+{
+	struct timespec when = {.tv_sec = (time_t)(deadline_ns / NS_PER_SEC),
+				.tv_nsec = (long)(deadline_ns % NS_PER_SEC)};
+	long rc = syscall(SYS_futex, &c->requests, FUTEX_WAIT_BITSET_PRIVATE, 0,
+			  deadline_ns ? &when : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
+
+	if (rc < 0 && errno == ETIMEDOUT)
+		atomic_fetch_or(&c->requests, REQ_TIMER);
+}
+
 static void sleep_until_request(struct cpu *c)
 {
 	struct soft_vcpu *v = soft_vcpu_of(c);
@@ -48,7 +60,7 @@ static void sleep_until_request(struct cpu *c)
 	leave_guest(c);
 	atomic_store(&v->is_sleeping, true);
 	while (!atomic_load(&c->requests))
-		syscall(SYS_futex, &c->requests, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+		wait_once(c, v->deadline_ns);
 	atomic_store(&v->is_sleeping, false);
 	enter_guest(c);
 }
@@ -64,10 +76,12 @@ static void take_init(struct cpu *c)
 
 static void take_sipi(struct cpu *c)
 {
+	uint8_t vector = atomic_load_explicit(&c->sipi_vector, memory_order_relaxed);
+
 	if (c->mp_state != KVM_MP_STATE_INIT_RECEIVED)
 		return;
-	c->seg[SEG_CS].selector = (uint16_t)(c->sipi_vector << 8);
-	c->seg[SEG_CS].base = (uint64_t)c->sipi_vector << 12;
+	c->seg[SEG_CS].selector = (uint16_t)(vector << 8);
+	c->seg[SEG_CS].base = (uint64_t)vector << 12;
 	c->rip = 0;
 	c->mp_state = KVM_MP_STATE_RUNNABLE;
 	cpu_update_mode(c);
@@ -232,6 +246,12 @@ static bool is_runnable(const struct cpu *c)
 	return !c->is_halted && c->mp_state == KVM_MP_STATE_RUNNABLE;
 }
 
+/* Set by the caller before it entered, or by a kick, whose request orders it: relaxed will do. */
+static bool is_told_to_leave(const struct cpu *c)
+{
+	return __atomic_load_n(&c->run->immediate_exit, __ATOMIC_RELAXED);
+}
+
 /* Does all there is to do before guest code runs. GO, 0 with an exit reason, or -EINTR. */
 static int prepare(struct cpu *c)
 {
@@ -242,7 +262,7 @@ static int prepare(struct cpu *c)
 
 		if (atomic_load_explicit(&c->requests, memory_order_relaxed) && take_requests(c))
 			return -EINTR;
-		if (c->run->immediate_exit)
+		if (is_told_to_leave(c))
 			return -EINTR;
 		vector = lapic_take_eoi(c->lapic);
 		if (vector >= 0) {
@@ -420,7 +440,7 @@ int soft_vcpu_run(struct engine_vcpu *v)
 	vcpu_timer_leave(soft_vcpu_of(c));
 	if (result == -EINTR) {
 		run->exit_reason = KVM_EXIT_INTR;
-		run->immediate_exit = 0;
+		__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_RELAXED);
 	}
 	run->if_flag = !!(c->rflags & FLAG_IF);
 	run->cr8 = lapic_cr8(c->lapic);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The deadline of a vCPU's LAPIC timer: a POSIX timer that sends a real-time signal to the vCPU's
- * thread, whose handler sets REQ_TIMER. A sleeping vCPU is woken by it as well. A later deadline
- * leaves the timer as it is: guests move their deadline far more often than they let it pass.
+ * thread, whose handler sets REQ_TIMER. A later deadline leaves the timer as it is: guests move
+ * their deadline far more often than they let it pass. A vCPU that sleeps in HLT does not depend on
+ * it: its sleep ends at the deadline (run.c).
  */
 #include <errno.h>
 #include <signal.h>
@@ -104,16 +105,17 @@ void vcpu_timer_set(struct soft_vcpu *v, uint64_t host_ns)
 		arm(v, host_ns);
 }
 
+/*
+ * After a request the timer counts as not armed, whatever the clock says: where it was armed all
+ * the same it is only set once more, the other way round no deadline would ever be met again.
+ */
 bool vcpu_timer_is_due(struct soft_vcpu *v)
 {
-	uint64_t now = host_now_ns();
-
-	if (v->armed_ns && now >= v->armed_ns)
-		v->armed_ns = 0;
+	v->armed_ns = 0;
 	if (!v->deadline_ns)
 		return false;
-	if (now < v->deadline_ns) {
-		if (!v->armed_ns && v->has_timer)
+	if (host_now_ns() < v->deadline_ns) {
+		if (v->has_timer)
 			arm(v, v->deadline_ns);
 		return false;
 	}
