@@ -77,16 +77,24 @@ static void note_epochs(struct block_cache *bc, uint64_t *epochs)
 	}
 }
 
-/* An odd epoch is a vCPU outside the guest; it passes a safe point before it runs again. */
+/*
+ * An odd epoch is a vCPU outside the guest; it passes a safe point before it runs again. One that
+ * has not passed is asked once more: it may have taken the request before its epoch was noted.
+ */
 static bool all_passed(const struct block_cache *bc, const uint64_t *epochs, const struct cpu *self)
 {
-	for (unsigned v = 0; v < bc->vm->nr_vcpus; v++) {
-		const struct cpu *c = bc->vm->vcpus[v];
+	bool is_all = true;
 
-		if (c != self && !(epochs[v] & 1) && atomic_load(&c->epoch) == epochs[v])
-			return false;
+	for (unsigned v = 0; v < bc->vm->nr_vcpus; v++) {
+		struct cpu *c = bc->vm->vcpus[v];
+
+		if (c == self || epochs[v] & 1 || atomic_load(&c->epoch) != epochs[v])
+			continue;
+		if (!(atomic_load(&c->requests) & REQ_SAFE))
+			cpu_request(c, REQ_SAFE);
+		is_all = false;
 	}
-	return true;
+	return is_all;
 }
 
 /* ---- hash ---- */

@@ -33,7 +33,8 @@ struct block;
 /*
  * One translated page. An access of size bytes at va may use host memory at va + addend when
  * ((va + size - 1) & ~0xfff) equals the tag of its kind. tag_write is any thread: another vCPU may
- * put TLB_NONE there to make stores take the slow path (a page became code or is logged).
+ * put TLB_NONE there to make stores take the slow path (a page became code or is logged). It reads
+ * addend as well, which only the owner writes, and before tag_write.
  */
 struct tlb_entry {
 	uint64_t tag_read;
@@ -198,7 +199,7 @@ struct cpu {
 	uint8_t nmi_pending;	    /* NMIs to deliver: one, or two while none is in service */
 	bool nmi_masked;
 	_Atomic uint32_t nmi_queued; /* any thread: NMIs sent with REQ_NMI */
-	uint8_t sipi_vector;	     /* any thread, under the LAPIC's lock */
+	_Atomic uint8_t sipi_vector; /* any thread: of the last SIPI, sent with REQ_SIPI */
 	uint32_t mp_state;	     /* KVM_MP_STATE_* */
 
 	struct xsave_area fpu;

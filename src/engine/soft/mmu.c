@@ -163,8 +163,10 @@ static void log_write_to(struct soft_region *r, uint64_t gpa)
 }
 
 /*
- * Lets stores to the page go the fast way unless each must be seen. The flag is looked at after the
- * tag is in place: pairs with mmu_protect_page(), which sets the flag before it looks at tags.
+ * Lets stores to the page go the fast way unless each must be seen. The flags are looked at after
+ * the tag is in place: pairs with page_new() of the block cache, which sets PAGE_WATCHED, takes
+ * PAGE_WRITABLE and only then looks at tags. Without PAGE_WRITABLE the look at tags has begun, even
+ * if the watch is over by now, and the next watch would not look again.
  */
 static void allow_writes(struct cpu *c, struct tlb_entry *e, gva_t va, const struct page *p)
 {
@@ -178,7 +180,7 @@ static void allow_writes(struct cpu *c, struct tlb_entry *e, gva_t va, const str
 	if (!(atomic_load_explicit(flags, memory_order_relaxed) & PAGE_WRITABLE))
 		atomic_fetch_or(flags, PAGE_WRITABLE);
 	atomic_store(&e->tag_write, va & PAGE_MASK_64);
-	if (atomic_load(flags) & PAGE_WATCHED)
+	if ((atomic_load(flags) & (PAGE_WATCHED | PAGE_WRITABLE)) != PAGE_WRITABLE)
 		atomic_store(&e->tag_write, TLB_NONE);
 }
 
@@ -205,7 +207,7 @@ static void fill_entry(struct cpu *c, enum tlb_mode mode, gva_t va, const struct
 	atomic_store_explicit(&e->tag_write, TLB_NONE, memory_order_relaxed);
 	e->tag_read = walk_allows(c, w, mode, ACCESS_READ) ? tag : TLB_NONE;
 	e->tag_fetch = walk_allows(c, w, mode, ACCESS_FETCH) ? tag : TLB_NONE;
-	e->addend = (uintptr_t)p->host - tag;
+	__atomic_store_n(&e->addend, (uintptr_t)p->host - tag, __ATOMIC_RELAXED);
 	tlb->flags[e - tlb->entries] = entry_flags(w);
 	atomic_store_explicit(&tlb->is_used, true, memory_order_relaxed);
 	tlb->has_global |= w->is_global;

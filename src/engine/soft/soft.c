@@ -195,9 +195,14 @@ static void revoke_writes(struct soft_vm *vm)
 	for (unsigned n = 0; n < vm->nr_vcpus; n++) {
 		const struct timespec pause = {.tv_nsec = 20000};
 
-		/* Odd: outside the guest, and the request is seen before it comes back. */
-		while (!(epochs[n] & 1) && atomic_load(&vm->vcpus[n]->epoch) == epochs[n])
+		/*
+		 * Odd: outside the guest, and the request is seen before it comes back. It is made
+		 * again because it may have been taken before the epoch was noted.
+		 */
+		while (!(epochs[n] & 1) && atomic_load(&vm->vcpus[n]->epoch) == epochs[n]) {
+			cpu_request(vm->vcpus[n], REQ_TLB_FLUSH);
 			nanosleep(&pause, NULL);
+		}
 	}
 }
 
@@ -267,7 +272,8 @@ static void on_sipi(void *cpu, uint8_t vector)
 {
 	struct cpu *c = cpu;
 
-	c->sipi_vector = vector;
+	/* Of two at once either may win; the request orders it before the look at it. */
+	atomic_store_explicit(&c->sipi_vector, vector, memory_order_relaxed);
 	cpu_request(c, REQ_SIPI);
 }
 

@@ -316,7 +316,7 @@ int soft_get_events(struct engine_vcpu *v, struct kvm_vcpu_events *ev)
 			c->in_ss_shadow ? KVM_X86_SHADOW_INT_MOV_SS : KVM_X86_SHADOW_INT_STI;
 	ev->nmi.pending = c->nmi_pending;
 	ev->nmi.masked = c->nmi_masked;
-	ev->sipi_vector = c->sipi_vector;
+	ev->sipi_vector = atomic_load_explicit(&c->sipi_vector, memory_order_relaxed);
 	ev->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |
 		    KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_PAYLOAD;
 	return 0;
@@ -362,7 +362,8 @@ int soft_set_events(struct engine_vcpu *v, const struct kvm_vcpu_events *ev)
 		c->nmi_pending = 1;
 	c->nmi_masked = ev->nmi.masked;
 	if (ev->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR)
-		c->sipi_vector = (uint8_t)ev->sipi_vector;
+		atomic_store_explicit(&c->sipi_vector, (uint8_t)ev->sipi_vector,
+				      memory_order_relaxed);
 	return 0;
 }
 

@@ -214,8 +214,11 @@ static void tlb_protect(struct tlb *tlb, const uint8_t *host)
 	for (unsigned n = 0; n < TLB_SIZE; n++) {
 		struct tlb_entry *e = &tlb->entries[n];
 		uint64_t tag = atomic_load(&e->tag_write);
+		/* At least as new as the tag. If it is newer, the owner looks at the flags itself.
+		 */
+		uintptr_t addend = __atomic_load_n(&e->addend, __ATOMIC_RELAXED);
 
-		if (tag != TLB_NONE && tag + e->addend == (uintptr_t)host)
+		if (tag != TLB_NONE && tag + addend == (uintptr_t)host)
 			atomic_compare_exchange_strong(&e->tag_write, &tag, TLB_NONE);
 	}
 }
