@@ -346,6 +346,7 @@ static void draft_close(struct draft *d)
 		if (insn_rows[d->insns[n].row].attr & A_COND)
 			d->insns[n].disp = (int32_t)(d->nr - n - 1);
 	d->insns[d->nr] = (struct insn){.exec = x_block_end, .off = (uint16_t)d->size};
+	block_refine(d->insns, d->nr);
 }
 
 /* Decodes from d->code[0 .. avail). False: not even one instruction is complete. */

@@ -138,6 +138,12 @@ void x_gp(struct cpu *c, const struct insn *i); /* #GP(0): longer than 15 bytes 
 void x_block_end(struct cpu *c,
 		 const struct insn *i); /* follows the last of a block: END before it */
 
+/*
+ * Replaces exec functions of a decoded block by faster ones, and operands by what those want; the
+ * effects stay. For blocks that are run from their start.
+ */
+void block_refine(struct insn *insns, unsigned nr);
+
 /* #GP(0) unless CPL is 0: first line of privileged instructions. */
 static inline void require_cpl0(struct cpu *c, const struct insn *i)
 {

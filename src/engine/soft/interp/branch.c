@@ -4,8 +4,6 @@
  */
 #include "engine/soft/interp/int_impl.h"
 
-#define TARGET_J(bits) branch_near##bits(c, i, insn_next_rip(c, i) + i->imm)
-
 /* Outside 64-bit mode the target is checked before the stack is touched. */
 static inline void call_near16(struct cpu *c, const struct insn *i, uint64_t target)
 {
@@ -27,15 +25,13 @@ static inline void call_near64(struct cpu *c, const struct insn *i, uint64_t tar
 	gva_t va = c->gpr[RSP] - 8;
 
 	stack_store64(c, i, va, insn_next_rip(c, i));
-	target = branch_near64(c, i, target);
-	c->gpr[RSP] = va;
-	BRANCH_64(c, target);
+	BRANCH_64(c, i, target, c->gpr[RSP] = va);
 }
 
 #define RELATIVE_FORMS(bits, s)                                      \
 	void x_jmp_J_##bits(struct cpu *c, const struct insn *i)     \
 	{                                                            \
-		BRANCH_##bits(c, TARGET_J(bits));                    \
+		BRANCH_##bits(c, i, insn_next_rip(c, i) + i->imm, ); \
 	}                                                            \
 	void x_call_J_##bits(struct cpu *c, const struct insn *i)    \
 	{                                                            \
@@ -43,40 +39,34 @@ static inline void call_near64(struct cpu *c, const struct insn *i, uint64_t tar
 	}
 FOR_V(RELATIVE_FORMS)
 
-#define INDIRECT_FORMS(bits, s)                                                 \
-	void x_jmp_E_r##bits(struct cpu *c, const struct insn *i)               \
-	{                                                                       \
-		BRANCH_##bits(c, branch_near##bits(c, i, get##bits(c, i->rm))); \
-	}                                                                       \
-	void x_jmp_E_m##bits(struct cpu *c, const struct insn *i)               \
-	{                                                                       \
-		BRANCH_##bits(c, branch_near##bits(c, i, LOAD(bits)));          \
-	}                                                                       \
-	void x_call_E_r##bits(struct cpu *c, const struct insn *i)              \
-	{                                                                       \
-		call_near##bits(c, i, get##bits(c, i->rm));                     \
-	}                                                                       \
-	void x_call_E_m##bits(struct cpu *c, const struct insn *i)              \
-	{                                                                       \
-		call_near##bits(c, i, LOAD(bits));                              \
+#define INDIRECT_FORMS(bits, s)                                    \
+	void x_jmp_E_r##bits(struct cpu *c, const struct insn *i)  \
+	{                                                          \
+		BRANCH_##bits(c, i, get##bits(c, i->rm), );        \
+	}                                                          \
+	void x_jmp_E_m##bits(struct cpu *c, const struct insn *i)  \
+	{                                                          \
+		BRANCH_##bits(c, i, LOAD(bits), );                 \
+	}                                                          \
+	void x_call_E_r##bits(struct cpu *c, const struct insn *i) \
+	{                                                          \
+		call_near##bits(c, i, get##bits(c, i->rm));        \
+	}                                                          \
+	void x_call_E_m##bits(struct cpu *c, const struct insn *i) \
+	{                                                          \
+		call_near##bits(c, i, LOAD(bits));                 \
 	}
 FOR_V(INDIRECT_FORMS)
 
 /* RET n drops n bytes of parameters, 0-65535. */
 void x_ret_64(struct cpu *c, const struct insn *i)
 {
-	uint64_t target = branch_near64(c, i, stack_load64(c, i, c->gpr[RSP]));
-
-	c->gpr[RSP] += 8;
-	BRANCH_64(c, target);
+	BRANCH_64(c, i, stack_load64(c, i, c->gpr[RSP]), c->gpr[RSP] += 8);
 }
 
 void x_ret_I_64(struct cpu *c, const struct insn *i)
 {
-	uint64_t target = branch_near64(c, i, stack_load64(c, i, c->gpr[RSP]));
-
-	c->gpr[RSP] += 8 + (uint16_t)i->imm;
-	BRANCH_64(c, target);
+	BRANCH_64(c, i, stack_load64(c, i, c->gpr[RSP]), c->gpr[RSP] += 8 + (uint16_t)i->imm);
 }
 
 #define RET_FORMS(bits)                                                                   \

@@ -37,20 +37,8 @@ X_CONDITIONS(SETCC_FORMS)
 #define CMOVCC_FORMS(cc, n) CMOV_FORM(16, cc, n) CMOV_FORM(32, cc, n) CMOV_FORM(64, cc, n)
 X_CONDITIONS(CMOVCC_FORMS)
 
-/* The instructions of the block behind a branch that is taken do not count. */
-static inline void leave_out_rest(struct cpu *c, const struct insn *i)
-{
-	c->insn_count -= (uint32_t)i->disp;
-}
-
 /* Takes a relative branch; bits is the operand size. */
-#define JUMP(bits)                                                                       \
-	do {                                                                             \
-		uint64_t target = branch_near##bits(c, i, insn_next_rip(c, i) + i->imm); \
-                                                                                         \
-		leave_out_rest(c, i);                                                    \
-		BRANCH_##bits(c, target);                                                \
-	} while (0)
+#define JUMP(bits) BRANCH_##bits(c, i, insn_next_rip(c, i) + i->imm, LEAVE_OUT_REST(c, i))
 
 #define JCC_FORM(bits, cc, n)                                      \
 	void x_j##cc##_##bits(struct cpu *c, const struct insn *i) \
@@ -76,19 +64,17 @@ static void set_loop_count(struct cpu *c, const struct insn *i, uint64_t count)
 		c->gpr[RCX] = count & ea_mask(i);
 }
 
-/* The target is checked before the count changes. */
-#define LOOP_FORM(bits, name, and_condition)                                    \
-	void x_##name##_##bits(struct cpu *c, const struct insn *i)             \
-	{                                                                       \
-		uint64_t count = loop_count(c, i) - 1, target;                  \
-                                                                                \
-		if (!(count & ea_mask(i)) || !(and_condition)) {                \
-			set_loop_count(c, i, count);                            \
-			NEXT(c, i);                                             \
-		}                                                               \
-		target = branch_near##bits(c, i, insn_next_rip(c, i) + i->imm); \
-		set_loop_count(c, i, count);                                    \
-		BRANCH(c, target);                                              \
+#define LOOP_FORM(bits, name, and_condition)                                            \
+	void x_##name##_##bits(struct cpu *c, const struct insn *i)                     \
+	{                                                                               \
+		uint64_t count = loop_count(c, i) - 1;                                  \
+                                                                                        \
+		if (!(count & ea_mask(i)) || !(and_condition)) {                        \
+			set_loop_count(c, i, count);                                    \
+			NEXT(c, i);                                                     \
+		}                                                                       \
+		BRANCH_##bits(c, i, insn_next_rip(c, i) + i->imm, LEAVE_OUT_REST(c, i); \
+			      set_loop_count(c, i, count));                             \
 	}
 #define LOOP_FORMS(bits, s)                                     \
 	LOOP_FORM(bits, loop, true)                             \

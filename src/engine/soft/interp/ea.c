@@ -189,6 +189,6 @@ void x_gp(struct cpu *c, const struct insn *i)
 void x_block_end(struct cpu *c, const struct insn *i)
 {
 	if (cpu_in_64bit(c))
-		BRANCH_64(c, insn_rip(c, i));
+		BRANCH_64(c, i, insn_rip(c, i), );
 	BRANCH(c, ip_mask(c, insn_rip(c, i)));
 }

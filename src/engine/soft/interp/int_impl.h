@@ -188,20 +188,35 @@ static inline void stack_push_near16(struct cpu *c, const struct insn *i, uint64
 }
 
 /*
- * BRANCH() by operand size. In 64-bit mode the next block, when it is known, is run from here: the
- * run loop is for what it has to look at.
+ * Near branches by operand size: checks the target, performs the assignments commit, and goes
+ * there. In 64-bit mode the next block, when it is known, is run from here, and its address needs
+ * no check: the run loop is for what it has to look at.
  */
-#define BRANCH_64(c, target)                                              \
+#define BRANCH_64(c, i, target, commit)                                   \
 	do {                                                              \
 		uint64_t _rip = (target);                                 \
 		struct block *_block = block_chain((c), _rip);            \
                                                                           \
-		if (likely(_block))                                       \
+		if (likely(_block)) {                                     \
+			commit;                                           \
 			return _block->insns[0].exec((c), _block->insns); \
+		}                                                         \
+		_rip = branch_near64((c), (i), _rip);                     \
+		commit;                                                   \
 		BRANCH(c, _rip);                                          \
 	} while (0)
-#define BRANCH_32(c, target) BRANCH(c, target)
-#define BRANCH_16(c, target) BRANCH(c, target)
+#define BRANCH_CHECKED(bits, c, i, target, commit)                     \
+	do {                                                           \
+		uint64_t _rip = branch_near##bits((c), (i), (target)); \
+                                                                       \
+		commit;                                                \
+		BRANCH(c, _rip);                                       \
+	} while (0)
+#define BRANCH_32(c, i, target, commit) BRANCH_CHECKED(32, c, i, target, commit)
+#define BRANCH_16(c, i, target, commit) BRANCH_CHECKED(16, c, i, target, commit)
+
+/* The instructions of a block behind a conditional branch that is taken do not count. */
+#define LEAVE_OUT_REST(c, i) ((c)->insn_count -= (uint32_t)(i)->disp)
 
 /* condition() with a constant cc, in as few host instructions as there are. */
 static inline bool condition_const(uint64_t f, unsigned cc)

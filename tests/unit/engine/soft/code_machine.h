@@ -50,6 +50,8 @@ struct machine {
 	struct kvm_run *run;
 	uint8_t *ram;
 	enum machine_mode mode;
+	bool is_stepped; /* a debugger looks after each instruction: none shares a block with others
+			  */
 
 	/* Before a run: what it starts with. After: where it ended, with rip, rsp and rflags as
 	 * they were before the exception. */
@@ -198,9 +200,15 @@ static inline void machine_read_frame(struct machine *m)
 /* Runs from regs.rip to the next exception. */
 static inline unsigned machine_continue(struct machine *m)
 {
+	struct kvm_guest_debug debug = {
+		.control = m->is_stepped ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP : 0};
+
 	assert_int_equal(engine_vcpu_set_regs(m->vcpu, &m->regs), 0);
 	assert_int_equal(engine_vcpu_set_sregs(m->vcpu, &m->sregs), 0);
-	assert_int_equal(engine_vcpu_run(m->vcpu), 0);
+	assert_int_equal(engine_vcpu_set_guest_debug(m->vcpu, &debug), 0);
+	do
+		assert_int_equal(engine_vcpu_run(m->vcpu), 0);
+	while (m->is_stepped && m->run->exit_reason == KVM_EXIT_DEBUG);
 	assert_int_equal(m->run->exit_reason, KVM_EXIT_IO);
 	m->vector = m->run->io.port - M_PORTS;
 	m->run->immediate_exit = 1;
