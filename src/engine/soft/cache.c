@@ -165,6 +165,9 @@ static void page_free(struct block_cache *bc, struct code_page *p)
 	while (*link != p)
 		link = &(*link)->next;
 	*link = p->next;
+	/* Whoever was past its check when this watch began may still be when the next one does. */
+	if (!list_is_empty(&p->pending))
+		atomic_fetch_or(soft_page_flags(r, p->gpa), PAGE_WRITABLE);
 	page_end_pending(bc, p);
 	atomic_fetch_and(soft_page_flags(r, p->gpa), (uint8_t)~PAGE_WATCHED);
 	free(p);

@@ -308,8 +308,16 @@ static void expect_store(struct cpu *c, const struct page *p, gva_t va, unsigned
 	uint64_t gpa = p->gpa + (va & 0xfff);
 	unsigned n = c->nr_late_writes;
 
-	if (!(atomic_load_explicit(flags, memory_order_relaxed) & PAGE_WATCHED))
-		return;
+	/*
+	 * Like an entry of the TLB, the pointer the caller gets lets a store pass: a watch that begins
+	 * from now on must know.
+	 */
+	if (!(atomic_load_explicit(flags, memory_order_relaxed) & PAGE_WATCHED)) {
+		if (!(atomic_load_explicit(flags, memory_order_relaxed) & PAGE_WRITABLE))
+			atomic_fetch_or(flags, PAGE_WRITABLE);
+		if (!(atomic_load(flags) & PAGE_WATCHED))
+			return;
+	}
 	block_cache_store(c->vm->blocks, gpa, len);
 	if (n && c->late_writes[n - 1].gpa + c->late_writes[n - 1].len == gpa) {
 		c->late_writes[n - 1].len += len;
