@@ -25,6 +25,15 @@
 #define BOOT_SETUP_DATA	 0x20000
 #define BOOT_AREA_END	 0x30000
 
+/*
+ * Multiboot kernels may be real-mode programs that load in conventional memory: what they are handed
+ * lies below MULTIBOOT_LOW, stack included, and their command line at the top of that memory.
+ */
+#define MULTIBOOT_STACK_TOP   0x7ff0
+#define MULTIBOOT_LOW	      0x8000
+#define MULTIBOOT_CMDLINE     0x90000
+#define MULTIBOOT_CMDLINE_END 0x9f000
+
 /* Kept for the life of the guest; reserved in the E820 map. */
 #define BIOS_AREA     0xe0000
 #define BIOS_ACPI     0xe0000 /* RSDP first, then the tables it leads to */

@@ -131,18 +131,18 @@ int elf_read(const struct image *img, struct elf *elf, struct error *err)
 }
 
 static int check_segment(const struct image *img, const struct elf_segment *s, unsigned i,
-			 const struct e820_map *map, struct error *err)
+			 const struct e820_map *map, uint64_t floor, struct error *err)
 {
 	if (s->file_size > s->mem_size)
 		return image_error(img, err, -EINVAL,
 				   "segment %u has %" PRIu64 " bytes in the file but only %" PRIu64
 				   " in memory",
 				   i, s->file_size, s->mem_size);
-	if (s->paddr < BOOT_AREA_END)
+	if (s->paddr < floor)
 		return image_error(img, err, -EINVAL,
-				   "segment %u goes to 0x%" PRIx64
-				   "; below 0x%x is what the boot loader hands over",
-				   i, s->paddr, BOOT_AREA_END);
+				   "segment %u goes to 0x%" PRIx64 "; below 0x%" PRIx64
+				   " is what the boot loader hands over",
+				   i, s->paddr, floor);
 	if (!e820_is_ram(map, s->paddr, s->mem_size))
 		return image_error(img, err, -E2BIG,
 				   "segment %u takes %" PRIu64 " bytes at 0x%" PRIx64
@@ -153,7 +153,8 @@ static int check_segment(const struct image *img, const struct elf_segment *s, u
 }
 
 int elf_load(const struct image *img, const struct elf *elf, struct mem *m,
-	     const struct e820_map *map, uint64_t *start, uint64_t *end, struct error *err)
+	     const struct e820_map *map, uint64_t floor, uint64_t *start, uint64_t *end,
+	     struct error *err)
 {
 	*start = UINT64_MAX;
 	*end = 0;
@@ -162,7 +163,7 @@ int elf_load(const struct image *img, const struct elf *elf, struct mem *m,
 
 		if (s->type != PT_LOAD || !s->mem_size)
 			continue;
-		int ret = check_segment(img, s, i, map, err);
+		int ret = check_segment(img, s, i, map, floor, err);
 		if (!ret)
 			ret = image_load(img, s->offset, s->file_size, m, s->paddr, "segment", err);
 		if (ret)
@@ -273,7 +274,7 @@ int elf_load_linux(struct mem *m, const struct boot_config *cfg, const struct el
 	if (!ret)
 		ret = elf_entry(cfg->kernel, elf, &rip, err);
 	if (!ret)
-		ret = elf_load(cfg->kernel, elf, m, cfg->e820, &start, &end, err);
+		ret = elf_load(cfg->kernel, elf, m, cfg->e820, BOOT_AREA_END, &start, &end, err);
 	if (ret)
 		return ret;
 	if (end > 4 * GIB)

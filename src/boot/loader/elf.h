@@ -37,11 +37,12 @@ bool elf_matches(const struct image *img);
 int elf_read(const struct image *img, struct elf *elf, struct error *err);
 
 /*
- * Loads every PT_LOAD segment to its physical address, which must be RAM above what the loader
- * itself uses; *start and *end span them all. Returns 0 or a negative errno with err filled.
+ * Loads every PT_LOAD segment to its physical address, which must be RAM at or above floor, where
+ * what the loader hands over ends; *start and *end span them all. Returns 0 or a negative errno with err filled.
  */
 int elf_load(const struct image *img, const struct elf *elf, struct mem *m,
-	     const struct e820_map *map, uint64_t *start, uint64_t *end, struct error *err);
+	     const struct e820_map *map, uint64_t floor, uint64_t *start, uint64_t *end,
+	     struct error *err);
 
 /*
  * The entry point as a physical address: kernels give either that or a virtual one of a segment.

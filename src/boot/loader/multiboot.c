@@ -95,7 +95,7 @@ static int load_by_addresses(struct mem *m, const struct boot_config *cfg,
 	}
 	*start = h->load_addr;
 	*end = max(*start + len, (uint64_t)h->bss_end_addr);
-	if (*start < BOOT_AREA_END || !e820_is_ram(cfg->e820, *start, *end - *start))
+	if (*start < MULTIBOOT_LOW || !e820_is_ram(cfg->e820, *start, *end - *start))
 		return image_error(img, err, -E2BIG,
 				   "wants RAM at 0x%" PRIx64 "-0x%" PRIx64
 				   ", which the guest with %" PRIu64 " MiB does not have free",
@@ -115,7 +115,8 @@ static int load_image(struct mem *m, const struct boot_config *cfg,
 	} else if (elf) {
 		ret = elf_entry(cfg->kernel, elf, rip, err);
 		if (!ret)
-			ret = elf_load(cfg->kernel, elf, m, cfg->e820, start, end, err);
+			ret = elf_load(cfg->kernel, elf, m, cfg->e820, MULTIBOOT_LOW, start, end,
+				       err);
 	} else {
 		return image_error(cfg->kernel, err, -EINVAL,
 				   "multiboot header at offset 0x%" PRIx64
@@ -124,6 +125,11 @@ static int load_image(struct mem *m, const struct boot_config *cfg,
 	}
 	if (ret)
 		return ret;
+	if (*start<MULTIBOOT_CMDLINE_END && * end> MULTIBOOT_CMDLINE)
+		return image_error(cfg->kernel, err, -E2BIG,
+				   "takes 0x%" PRIx64 "-0x%" PRIx64
+				   ", which overlaps its command line at 0x%x",
+				   *start, *end - 1, MULTIBOOT_CMDLINE);
 	if (*rip < *start || *rip >= *end || *rip >= 4 * GIB)
 		return image_error(cfg->kernel, err, -EINVAL,
 				   "the entry point 0x%" PRIx64
@@ -180,7 +186,7 @@ static void add_memory_map(struct buf *area, const struct e820_map *map,
 static int load_cmdline(struct mem *m, const struct boot_config *cfg, struct error *err)
 {
 	struct buf line = {0};
-	size_t room = BOOT_CMDLINE_END - BOOT_CMDLINE - 1;
+	size_t room = MULTIBOOT_CMDLINE_END - MULTIBOOT_CMDLINE - 1;
 	int ret;
 
 	buf_printf(&line, "%s%s%s", cfg->kernel->path, *cfg->cmdline ? " " : "", cfg->cmdline);
@@ -191,7 +197,7 @@ static int load_cmdline(struct mem *m, const struct boot_config *cfg, struct err
 			"%zu can be handed over",
 			line.len, room);
 	else
-		ret = image_put(cfg->kernel, m, BOOT_CMDLINE, buf_text(&line), line.len + 1,
+		ret = image_put(cfg->kernel, m, MULTIBOOT_CMDLINE, buf_text(&line), line.len + 1,
 				"command line", err);
 	buf_free(&line);
 	return ret;
@@ -206,7 +212,7 @@ static int load_info(struct mem *m, const struct boot_config *cfg, const struct 
 			 INFO_LOADER_NAME,
 		.mem_lower_kib = min(ram_kib_from(cfg->e820, 0), (uint32_t)(640)),
 		.mem_upper_kib = ram_kib_from(cfg->e820, HIGH_MEMORY),
-		.cmdline = BOOT_CMDLINE,
+		.cmdline = MULTIBOOT_CMDLINE,
 	};
 	int ret;
 
@@ -268,7 +274,7 @@ int multiboot_load(struct mem *m, const struct boot_config *cfg,
 		.kind = BOOT_MULTIBOOT,
 		.mode = BOOT_PROT32,
 		.rip = rip,
-		.rsp = BOOT_STACK_TOP,
+		.rsp = MULTIBOOT_STACK_TOP,
 		.rax = LOADER_MAGIC,
 		.rbx = BOOT_INFO,
 	};

@@ -83,7 +83,7 @@ int pvh_load(struct mem *m, const struct boot_config *cfg, const struct elf *elf
 	/* The protocol has no field for the limit; Linux, its main user, cuts at this length. */
 	int ret = cmdline_check(cfg, LINUX_CMDLINE_MAX, err);
 	if (!ret)
-		ret = elf_load(cfg->kernel, elf, m, cfg->e820, &start, &end, err);
+		ret = elf_load(cfg->kernel, elf, m, cfg->e820, BOOT_AREA_END, &start, &end, err);
 	if (ret)
 		return ret;
 	if (pvh_entry < start || pvh_entry >= end || pvh_entry >= 4 * GIB)

@@ -215,7 +215,7 @@ static void long_command_line_is_refused(void **state)
 	fixture_fails(
 		&f, -E2BIG,
 		"kernel k: the command line with the kernel's path has 70002 bytes, but at most "
-		"65535 can be handed over");
+		"61439 can be handed over");
 	fixture_fini(&f);
 }
 
