@@ -225,6 +225,14 @@ static int build(struct vm *vm, struct error *err)
 				     .block_cache_size = s->soft_block_cache};
 	int rc;
 
+	if (s->symbols_path) {
+		vm->symbols = symbols_load(s->symbols_path, err);
+		if (!vm->symbols)
+			return -EINVAL;
+	}
+	vm->kernel = kernel_open(vm, err);
+	if (!vm->kernel)
+		return -ENOENT;
 	vm->loop = loop_new(err);
 	if (!vm->loop)
 		return -errno;
@@ -251,14 +259,6 @@ static int build(struct vm *vm, struct error *err)
 		rc = pc_new(vm, err);
 	if (rc)
 		return rc;
-	if (s->symbols_path) {
-		vm->symbols = symbols_load(s->symbols_path, err);
-		if (!vm->symbols)
-			return -EINVAL;
-	}
-	vm->kernel = kernel_open(vm, err);
-	if (!vm->kernel)
-		return -ENOENT;
 	return kernel_boot(vm->kernel, vm, err);
 }
 
