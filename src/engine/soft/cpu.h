@@ -23,7 +23,7 @@ struct block;
 
 /* ---- software TLB (mmu.h) ---- */
 
-#define TLB_BITS	9
+#define TLB_BITS	11
 #define TLB_SIZE	(1u << TLB_BITS)
 #define CHAIN_NEVER	(1ull << 63) /* gives a key that no entry has */
 #define JUMP_CACHE_SIZE 16384u
@@ -49,15 +49,17 @@ struct tlb {
 	uint8_t flags[TLB_SIZE]; /* TLB_GLOBAL, TLB_LARGE (mmu_impl.h) */
 	atomic_bool is_used;	 /* has had entries since it was last emptied; any thread reads */
 	bool has_local, has_global;
+	uint64_t large; /* one bit for each gigabyte, modulo 64, that holds large pages */
 };
 
 /*
  * What is kept of an address space that CR4.PCIDE gives a number, while another one is current:
  * user translations, and under generation the entries of the jump cache.
  */
-#define TLB_SPACES 8 /* Linux has six numbers in use */
+#define TLB_SPACES 6 /* as many numbers as Linux has in use */
 struct tlb_space {
 	bool is_valid;
+	bool has_tlb; /* user has been emptied once: all zero is no empty TLB */
 	uint16_t pcid;
 	unsigned used_at;
 	unsigned generation; /* of jump cache keys */

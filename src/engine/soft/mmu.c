@@ -212,6 +212,8 @@ static void fill_entry(struct cpu *c, enum tlb_mode mode, gva_t va, const struct
 	atomic_store_explicit(&tlb->is_used, true, memory_order_relaxed);
 	tlb->has_global |= w->is_global;
 	tlb->has_local |= !w->is_global;
+	if (w->size > 4 * KIB)
+		tlb->large |= BIT64(va >> 30 & 63);
 	if (w->is_dirty && walk_allows(c, w, mode, ACCESS_WRITE))
 		allow_writes(c, e, va, p);
 }

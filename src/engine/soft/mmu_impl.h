@@ -14,6 +14,7 @@
 #define TLB_4M	   BIT(2)
 #define TLB_1G	   BIT(3)
 #define TLB_LARGE  (TLB_2M | TLB_4M | TLB_1G)
+#define TLB_EMPTY  BIT(4) /* nothing to drop */
 
 /*
  * No TLB of any vCPU of the VM lets stores into this page of host memory pass unseen any more. The

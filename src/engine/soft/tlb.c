@@ -19,32 +19,56 @@ static void clear_entry(struct tlb_entry *e)
 
 /* ---- one TLB ---- */
 
+static void drop_entry(struct tlb *tlb, unsigned n)
+{
+	clear_entry(&tlb->entries[n]);
+	tlb->flags[n] = TLB_EMPTY;
+}
+
 static void tlb_clear(struct tlb *tlb)
 {
-	for (unsigned n = 0; n < TLB_SIZE; n++) {
-		clear_entry(&tlb->entries[n]);
-		tlb->flags[n] = 0;
-	}
+	for (unsigned n = 0; n < TLB_SIZE; n++)
+		drop_entry(tlb, n);
 	tlb->has_local = tlb->has_global = false;
+	tlb->large = 0;
+	atomic_store_explicit(&tlb->is_used, false, memory_order_relaxed);
+}
+
+/* Whether eight entries have all of them one of the flags TLB_GLOBAL and TLB_EMPTY. */
+static bool keep_all(const uint8_t flags[8])
+{
+	const uint64_t ones = 0x0101010101010101;
+	uint64_t f;
+
+	_Static_assert(TLB_GLOBAL == BIT(0) && TLB_EMPTY == BIT(4), "they meet when shifted by 4");
+	memcpy(&f, flags, sizeof(f));
+	return ((f | f >> 4) & ones) == ones;
+}
+
+static void tlb_flush_local(struct tlb *tlb)
+{
+	if (!tlb->has_local)
+		return;
+	for (unsigned n = 0; n < TLB_SIZE; n += 8) {
+		if (keep_all(&tlb->flags[n]))
+			continue;
+		for (unsigned k = n; k < n + 8; k++)
+			if (!(tlb->flags[k] & (TLB_GLOBAL | TLB_EMPTY)))
+				drop_entry(tlb, k);
+	}
+	tlb->has_local = false;
+	if (tlb->has_global)
+		return;
+	tlb->large = 0;
 	atomic_store_explicit(&tlb->is_used, false, memory_order_relaxed);
 }
 
 static void tlb_flush(struct tlb *tlb)
 {
-	if (atomic_load_explicit(&tlb->is_used, memory_order_relaxed))
+	if (tlb->has_global)
 		tlb_clear(tlb);
-}
-
-static void tlb_flush_local(struct tlb *tlb)
-{
-	if (!tlb->has_global) {
-		tlb_flush(tlb);
-		return;
-	}
-	for (unsigned n = 0; tlb->has_local && n < TLB_SIZE; n++)
-		if (!(tlb->flags[n] & TLB_GLOBAL))
-			clear_entry(&tlb->entries[n]);
-	tlb->has_local = false;
+	else
+		tlb_flush_local(tlb);
 }
 
 /* Whether dropping va's page concerns this entry, given the size of the page it was made from. */
@@ -64,10 +88,12 @@ static void tlb_flush_page(struct tlb *tlb, gva_t va)
 {
 	if (!atomic_load_explicit(&tlb->is_used, memory_order_relaxed))
 		return;
-	clear_entry(&tlb->entries[(va >> 12) & (TLB_SIZE - 1)]);
+	drop_entry(tlb, (va >> 12) & (TLB_SIZE - 1));
+	if (!(tlb->large >> (va >> 30 & 63) & 1))
+		return;
 	for (unsigned n = 0; n < TLB_SIZE; n++)
 		if (tlb->flags[n] & TLB_LARGE && covers(&tlb->entries[n], tlb->flags[n], va))
-			clear_entry(&tlb->entries[n]);
+			drop_entry(tlb, n);
 }
 
 /* ---- address spaces ---- */
@@ -98,7 +124,11 @@ static struct tlb_space *space_claim(struct cpu *c, unsigned pcid)
 		if (!oldest || !s->is_valid || (oldest->is_valid && s->used_at < oldest->used_at))
 			oldest = s;
 	}
-	tlb_clear(&oldest->user);
+	if (oldest->has_tlb)
+		tlb_flush(&oldest->user);
+	else
+		tlb_clear(&oldest->user);
+	oldest->has_tlb = true;
 	oldest->is_valid = true;
 	oldest->pcid = (uint16_t)pcid;
 	return oldest;
@@ -122,7 +152,7 @@ void tlb_init(struct cpu *c)
 		tlb_clear(c->tlbs[mode]);
 	for (unsigned n = 0; n < TLB_SIZE; n++)
 		clear_entry(&c->tlb_slow[n]);
-	c->spaces[0].is_valid = true;
+	c->spaces[0].is_valid = c->spaces[0].has_tlb = true;
 	c->space = &c->spaces[0];
 }
 
