@@ -294,13 +294,24 @@ static uint8_t *prepare_store(struct cpu *c, const struct request *q, gva_t va,
 }
 
 /* After it: code made from the old bytes is dropped. The fence pairs with the one in cache.c. */
-static void finish_store(struct cpu *c, const struct page *p, gva_t va, unsigned len)
+static void drop_code(struct soft_vm *vm, struct soft_region *r, uint64_t gpa, unsigned len)
 {
-	_Atomic uint8_t *flags = soft_page_flags(p->r, p->gpa);
+	_Atomic uint8_t *flags = soft_page_flags(r, gpa);
 
 	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(flags, memory_order_relaxed) & PAGE_WATCHED)
-		block_cache_store(c->vm->blocks, p->gpa + (va & 0xfff), len);
+		block_cache_store(vm->blocks, gpa, len);
+}
+
+static void finish_store(struct cpu *c, const struct page *p, gva_t va, unsigned len)
+{
+	drop_code(c->vm, p->r, p->gpa + (va & 0xfff), len);
+}
+
+void mmu_wrote(struct soft_vm *vm, struct soft_region *r, uint64_t gpa, unsigned len)
+{
+	log_write_to(r, gpa);
+	drop_code(vm, r, gpa, len);
 }
 
 /* The same for a store that the caller will make: drops code now, and again when it is made. */

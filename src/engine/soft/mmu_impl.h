@@ -23,4 +23,7 @@
 struct soft_vm;
 void mmu_protect_page(struct soft_vm *vm, const uint8_t *host);
 
+/* After len bytes of one page of RAM were stored past the TLB: logs them, drops code made of them. */
+void mmu_wrote(struct soft_vm *vm, struct soft_region *r, uint64_t gpa, unsigned len);
+
 #endif

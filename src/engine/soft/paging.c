@@ -8,6 +8,7 @@
  */
 #include "engine/soft/paging.h"
 
+#include "engine/soft/mmu_impl.h"
 #include "engine/soft/soft.h"
 
 /* Where an entry lies in guest memory; NULL outside RAM. */
@@ -29,7 +30,8 @@ static bool read_entry(struct cpu *c, struct walk *w, uint64_t gpa, unsigned siz
 		*value = __atomic_load_n((uint64_t *)host, __ATOMIC_ACQUIRE);
 	else
 		*value = __atomic_load_n((uint32_t *)host, __ATOMIC_ACQUIRE);
-	w->entry[w->nr].host = r->is_rom ? NULL : host;
+	w->entry[w->nr].region = r;
+	w->entry[w->nr].gpa = gpa;
 	w->entry[w->nr].value = *value;
 	return true;
 }
@@ -164,28 +166,39 @@ bool walk_allows(const struct cpu *c, const struct walk *w, enum tlb_mode mode, 
 	return access != ACCESS_WRITE || w->is_writable || !(c->cr0 & CR0_WP);
 }
 
-static bool set_bits(void *host, uint64_t old, uint64_t bits, bool is_64bit)
+static bool exchange(void *host, uint64_t old, uint64_t new, bool is_64bit)
 {
 	uint32_t old32 = (uint32_t)old;
 
-	if ((old & bits) == bits || !host)
-		return true;
 	if (is_64bit)
-		return __atomic_compare_exchange_n((uint64_t *)host, &old, old | bits, false,
+		return __atomic_compare_exchange_n((uint64_t *)host, &old, new, false,
 						   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-	return __atomic_compare_exchange_n((uint32_t *)host, &old32, old32 | (uint32_t)bits, false,
+	return __atomic_compare_exchange_n((uint32_t *)host, &old32, (uint32_t) new, false,
 					   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* A store like any other to those who watch the page. */
+static bool set_bits(const struct cpu *c, const struct walk *w, unsigned i, uint64_t bits)
+{
+	bool is_64bit = c->efer & EFER_LMA || c->cr4 & CR4_PAE;
+	struct soft_region *r = w->entry[i].region;
+	uint64_t gpa = w->entry[i].gpa, old = w->entry[i].value;
+
+	if ((old & bits) == bits || r->is_rom)
+		return true;
+	if (!exchange(r->host + (gpa - r->gpa), old, old | bits, is_64bit))
+		return false;
+	mmu_wrote(c->vm, r, gpa, is_64bit ? 8 : 4);
+	return true;
 }
 
 bool walk_mark(struct walk *w, const struct cpu *c, bool is_write)
 {
-	bool is_64bit = c->efer & EFER_LMA || c->cr4 & CR4_PAE;
-
 	for (unsigned i = 0; i < w->nr; i++) {
 		bool is_last = i == w->nr - 1;
 		uint64_t bits = PTE_A | (is_write && is_last ? PTE_D : 0);
 
-		if (!set_bits(w->entry[i].host, w->entry[i].value, bits, is_64bit))
+		if (!set_bits(c, w, i, bits))
 			return false;
 	}
 	if (is_write)

@@ -12,6 +12,8 @@ enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
 
 #define NR_LEVELS 4
 
+struct soft_region;
+
 /* One translation. */
 struct walk {
 	uint64_t gpa;	  /* of the 4-KiB page */
@@ -23,7 +25,8 @@ struct walk {
 	bool is_dirty; /* D of the last entry; true without paging */
 	unsigned nr;   /* entries passed that have an accessed bit, the last one maps the page */
 	struct {
-		void *host;	/* where the entry lies; NULL in ROM, which keeps no bits */
+		struct soft_region *region;
+		uint64_t gpa;
 		uint64_t value; /* as it was read */
 	} entry[NR_LEVELS];
 };
@@ -40,7 +43,7 @@ uint32_t page_walk(struct cpu *c, gva_t va, struct walk *w);
 bool walk_allows(const struct cpu *c, const struct walk *w, enum tlb_mode mode, enum access access);
 
 /*
- * Sets accessed bits, and for a write the dirty bit. false: an entry has changed meanwhile, the
+ * Sets accessed bits, and for a write the dirty bit, of entries outside ROM. false: an entry has changed meanwhile, the
  * walk must be done again.
  */
 bool walk_mark(struct walk *w, const struct cpu *c, bool is_write);

@@ -406,6 +406,9 @@ static int run_guest(struct cpu *c)
 	c->block = NULL;
 	if (why == UNWIND_EXIT)
 		return 0;
+	/* By what revoke_writes() took back meanwhile nothing is written. */
+	if (!why && atomic_load(&c->requests) & REQ_TLB_FLUSH)
+		mmu_flush_all(c);
 	/* An instruction in progress is finished before anything else happens to the guest. */
 	if (why == UNWIND_ALONE || (!why && mmio_complete(c) && !c->is_delivering))
 		result = run_alone(c);

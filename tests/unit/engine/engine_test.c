@@ -193,6 +193,36 @@ static void device_read_completes_with_immediate_exit(void **state)
 	tiny_close(&t);
 }
 
+GUEST_CODE(endless_store_guest, 64,
+	   "mov $0xd0000000, %edi\n"
+	   "mov $0x10000000, %ecx\n"
+	   "rep stosb\n");
+
+/* An engine may do some more elements first, but each one it is answered for is done. */
+static void repeated_store_to_a_device_can_be_left(void **state)
+{
+	struct tiny t;
+	struct kvm_regs regs;
+	uint64_t done = 0;
+	int rc = 0;
+
+	tiny_open(&t, 1);
+	tiny_load(&t, PHYS_CODE, endless_store_guest);
+	tiny_long_mode(&t);
+	tiny_expect(&t, KVM_EXIT_MMIO);
+	while (!rc && done < 2000) {
+		assert_int_equal(t.run->exit_reason, KVM_EXIT_MMIO);
+		done++;
+		t.run->immediate_exit = 1;
+		rc = engine_vcpu_run(t.vcpu[0]);
+	}
+	assert_int_equal(rc, -EINTR);
+	engine_vcpu_get_regs(t.vcpu[0], &regs);
+	assert_int_equal(regs.rcx, 0x10000000 - done);
+	assert_int_equal(regs.rip, PHYS_CODE + 10);
+	tiny_close(&t);
+}
+
 /* ---- code that changes ---- */
 
 GUEST_CODE(self_modifying_guest, 64,
@@ -850,6 +880,58 @@ static void log_names_the_pages_written(void **state)
 	tiny_close(&t);
 }
 
+GUEST_CODE(device_to_memory_guest, 64,
+	   "mov $0xd0000000, %esi\n"
+	   "mov $0x10000, %edi\n"
+	   "movb $1, (%rdi)\n"
+	   "movsl\n"
+	   "out %al, $0xf0\n");
+
+static void log_names_the_page_of_an_access_in_progress(void **state)
+{
+	uint64_t bitmap[RAM_SIZE / 4096 / 64];
+	struct tiny t;
+
+	tiny_open(&t, 1);
+	tiny_load(&t, PHYS_CODE, device_to_memory_guest);
+	tiny_long_mode(&t);
+	tiny_expect(&t, KVM_EXIT_MMIO);
+	assert_int_equal(engine_vm_log_dirty(t.vm, 0, true), 0);
+	memcpy(t.run->mmio.data, "\x01\x02\x03\x04", 4);
+	tiny_expect_out(&t, STOP_PORT);
+	assert_int_equal(tiny_get64(&t, PHYS_DATA), 0x04030201);
+	assert_int_equal(engine_vm_get_dirty(t.vm, 0, bitmap), 0);
+	assert_true(bitmap[0] & BIT64(PHYS_DATA >> 12));
+	assert_int_equal(engine_vm_log_dirty(t.vm, 0, false), 0);
+	tiny_close(&t);
+}
+
+GUEST_CODE(reading_guest, 64,
+	   "mov 0x10000, %al\n"
+	   "mov 0x400000, %al\n"
+	   "out %al, $0xf0\n");
+
+/* The first two of the tables are walked for code already; the directory's entries are not. */
+static void log_names_the_tables_accessed_bits_go_to(void **state)
+{
+	const uint64_t first_entries = PHYS_TABLES + 0x2000;
+	uint64_t bitmap[RAM_SIZE / 4096 / 64];
+	struct tiny t;
+
+	tiny_open(&t, 1);
+	tiny_load(&t, PHYS_CODE, reading_guest);
+	tiny_long_mode(&t);
+	/* 4 MiB is a second address of the memory at 0. */
+	tiny_put64(&t, first_entries + 16, PTE_P | PTE_W | PTE_PS);
+	assert_int_equal(engine_vm_log_dirty(t.vm, 0, true), 0);
+	tiny_expect_out(&t, STOP_PORT);
+	assert_true(tiny_get64(&t, first_entries + 16) & PTE_A);
+	assert_int_equal(engine_vm_get_dirty(t.vm, 0, bitmap), 0);
+	assert_true(bitmap[0] & BIT64(first_entries >> 12));
+	assert_int_equal(engine_vm_log_dirty(t.vm, 0, false), 0);
+	tiny_close(&t);
+}
+
 /* ---- time ---- */
 
 GUEST_CODE(clock_guest, 64,
@@ -900,6 +982,7 @@ int main(void)
 		cmocka_unit_test(device_accesses_leave_and_complete),
 		cmocka_unit_test(string_move_from_a_device_reads_each_element_once),
 		cmocka_unit_test(device_read_completes_with_immediate_exit),
+		cmocka_unit_test(repeated_store_to_a_device_can_be_left),
 		cmocka_unit_test(store_into_the_running_code_takes_effect_at_once),
 		cmocka_unit_test(changed_functions_run_anew),
 		cmocka_unit_test(instruction_across_pages_sees_changes_in_both),
@@ -923,6 +1006,8 @@ int main(void)
 		cmocka_unit_test(debugger_watchpoint_stops_after_the_store),
 		cmocka_unit_test(trap_flag_traps_after_each_instruction),
 		cmocka_unit_test(log_names_the_pages_written),
+		cmocka_unit_test(log_names_the_page_of_an_access_in_progress),
+		cmocka_unit_test(log_names_the_tables_accessed_bits_go_to),
 		cmocka_unit_test(guest_clock_page_has_a_scale),
 	};
 

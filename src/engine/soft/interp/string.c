@@ -107,10 +107,16 @@ static void cut_registers(struct cpu *c, const struct insn *i, unsigned pointers
 		c->gpr[RDI] = (uint32_t)c->gpr[RDI];
 }
 
-/* After an element by itself: what it did to devices is done for good. */
-static void element_done(struct cpu *c)
+/*
+ * After an element by itself: what it did to devices is done for good. Returns whether it did
+ * anything: the run loop then looks before the next element, which leaves for the device again.
+ */
+static bool element_done(struct cpu *c)
 {
+	bool has_left = c->mmio.nr;
+
 	c->mmio.nr = c->mmio.next = 0;
+	return has_left;
 }
 
 /* Whether a repeated instruction should let the run loop look; it is continued afterwards. */
@@ -125,26 +131,27 @@ static bool must_leave(const struct cpu *c, unsigned done)
  * The shape of REP: run(c, i, n) does up to n elements at once and moves the pointers, 0 if it
  * cannot; one(c, i) does one. Returns whether the count has reached zero.
  */
-#define REPEAT(pointers, run, one)                    \
-	unsigned done = 0;                            \
-	uint64_t count;                               \
-                                                      \
-	cut_registers(c, i, pointers);                \
-	while ((count = index_get(c, i, RCX)) != 0) { \
-		unsigned n = run_limit(c, count);     \
-                                                      \
-		if (done && must_leave(c, done))      \
-			return false;                 \
-		if (n)                                \
-			n = run(c, i, n);             \
-		if (!n) {                             \
-			one(c, i);                    \
-			element_done(c);              \
-			n = 1;                        \
-		}                                     \
-		index_set(c, i, RCX, count - n);      \
-		done += n;                            \
-	}                                             \
+#define REPEAT(pointers, run, one)                             \
+	bool has_left = false;                                 \
+	unsigned done = 0;                                     \
+	uint64_t count;                                        \
+                                                               \
+	cut_registers(c, i, pointers);                         \
+	while ((count = index_get(c, i, RCX)) != 0) {          \
+		unsigned n = run_limit(c, count);              \
+                                                               \
+		if (has_left || (done && must_leave(c, done))) \
+			return false;                          \
+		if (n)                                         \
+			n = run(c, i, n);                      \
+		if (!n) {                                      \
+			one(c, i);                             \
+			has_left = element_done(c);            \
+			n = 1;                                 \
+		}                                              \
+		index_set(c, i, RCX, count - n);               \
+		done += n;                                     \
+	}                                                      \
 	return true
 
 static inline unsigned no_run(struct cpu *c, const struct insn *i, unsigned n)
@@ -247,30 +254,31 @@ static inline bool is_decided(const struct insn *i, uint64_t f)
 	return !(f & FLAG_ZF) == !!(i->prefix & PFX_REPE);
 }
 
-#define REPEAT_COMPARE(pointers, run, one)             \
-	unsigned done = 0;                             \
-	uint64_t count, f;                             \
-                                                       \
-	cut_registers(c, i, pointers);                 \
-	while ((count = index_get(c, i, RCX)) != 0) {  \
-		unsigned n = run_limit(c, count);      \
-                                                       \
-		if (done && must_leave(c, done))       \
-			return false;                  \
-		if (n)                                 \
-			n = run(c, i, n, &f);          \
-		if (!n) {                              \
-			f = one(c, i);                 \
-			element_done(c);               \
-			n = 1;                         \
-		}                                      \
-		index_set(c, i, RCX, count - n);       \
-		done += n;                             \
-		if (is_decided(i, f) || count == n) {  \
-			set_flags(c, f, FLAGS_STATUS); \
-			return true;                   \
-		}                                      \
-	}                                              \
+#define REPEAT_COMPARE(pointers, run, one)                     \
+	bool has_left = false;                                 \
+	unsigned done = 0;                                     \
+	uint64_t count, f;                                     \
+                                                               \
+	cut_registers(c, i, pointers);                         \
+	while ((count = index_get(c, i, RCX)) != 0) {          \
+		unsigned n = run_limit(c, count);              \
+                                                               \
+		if (has_left || (done && must_leave(c, done))) \
+			return false;                          \
+		if (n)                                         \
+			n = run(c, i, n, &f);                  \
+		if (!n) {                                      \
+			f = one(c, i);                         \
+			has_left = element_done(c);            \
+			n = 1;                                 \
+		}                                              \
+		index_set(c, i, RCX, count - n);               \
+		done += n;                                     \
+		if (is_decided(i, f) || count == n) {          \
+			set_flags(c, f, FLAGS_STATUS);         \
+			return true;                           \
+		}                                              \
+	}                                                      \
 	return true
 
 #define X_REPEATED_COMPARE(name, bits)                                      \
