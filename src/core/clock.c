@@ -46,10 +46,12 @@ static void fire(struct loop_timer *wakeup)
 	struct clock *c = container_of(wakeup, struct clock, wakeup);
 
 	pthread_mutex_lock(&c->lock);
+	/* What becomes due meanwhile waits for the next turn, so that the loop gets to all else. */
+	uint64_t now = now_locked(c);
 	while (!c->is_paused && !list_is_empty(&c->timers)) {
 		struct clock_timer *t = list_entry(c->timers.next, struct clock_timer, node);
 
-		if (t->deadline_ns > now_locked(c))
+		if (t->deadline_ns > now)
 			break;
 		list_remove(&t->node);
 		t->is_armed = false;

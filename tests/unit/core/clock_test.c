@@ -95,12 +95,48 @@ static void disarmed_timer_stays_silent(void **state)
 	loop_free(loop);
 }
 
+/* A timer that is due again whenever it has run, as long as the loop is kept from ending. */
+struct storm {
+	struct clock_timer timer;
+	uint64_t until_ns; /* host time */
+	bool is_ended;
+};
+
+static void due_again(struct clock_timer *t)
+{
+	struct storm *s = container_of(t, struct storm, timer);
+
+	s->is_ended = host_now_ns() >= s->until_ns;
+	if (!s->is_ended)
+		clock_timer_arm(t, clock_now_ns(t->clock));
+}
+
+static void timer_that_is_always_due_lets_others_run(void **state)
+{
+	struct error err;
+	struct loop *loop = loop_new(&err);
+	struct clock *clock = clock_new(loop);
+	struct storm s = {.until_ns = host_now_ns() + 3 * NS_PER_SEC};
+	struct loop_timer end;
+
+	clock_timer_init(&s.timer, clock, due_again);
+	clock_timer_arm(&s.timer, clock_now_ns(clock));
+	loop_timer_init(&end, loop, stop_loop);
+	loop_timer_arm(&end, host_now_ns() + 5 * NS_PER_MS);
+	loop_run(loop);
+	assert_false(s.is_ended);
+	clock_timer_disarm(&s.timer);
+	clock_free(clock);
+	loop_free(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(timers_fire_in_order_and_not_early),
 		cmocka_unit_test(paused_clock_stands_still_and_fires_nothing),
 		cmocka_unit_test(disarmed_timer_stays_silent),
+		cmocka_unit_test(timer_that_is_always_due_lets_others_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
