@@ -184,32 +184,44 @@ static void start_time(struct rtc *rtc, uint64_t at_ns)
 
 /* ---- flags; lock held ---- */
 
-static bool alarm_byte_matches(uint8_t alarm, unsigned alarm_value, unsigned now)
+/* One field of the alarm time; -1 matches everything. */
+static int alarm_field(uint8_t alarm, unsigned value)
 {
-	return (alarm & ALARM_ANY) == ALARM_ANY || alarm_value == now;
+	return (alarm & ALARM_ANY) == ALARM_ANY ? -1 : (int)value;
 }
 
-static bool alarm_matches(const struct rtc *rtc, int64_t second)
+static bool field_matches(int field, int64_t now)
 {
-	const uint8_t *c = rtc->cmos;
-	unsigned s = ((second % SECONDS_PER_DAY) + SECONDS_PER_DAY) % SECONDS_PER_DAY;
-
-	return alarm_byte_matches(c[REG_SECONDS_ALARM], decode(rtc, c[REG_SECONDS_ALARM]),
-				  s % 60) &&
-	       alarm_byte_matches(c[REG_MINUTES_ALARM], decode(rtc, c[REG_MINUTES_ALARM]),
-				  s / 60 % 60) &&
-	       alarm_byte_matches(c[REG_HOURS_ALARM], decode_hour(rtc, c[REG_HOURS_ALARM]),
-				  s / 3600);
+	return field < 0 || field == now;
 }
 
-/* The next second after from at which the alarm strikes; false when no time of day matches. */
+/*
+ * The next second after from at which the alarm strikes; false when no time of day matches. Takes
+ * hours and minutes that do not match in one step each: every access of the guest comes here.
+ */
 static bool next_alarm(const struct rtc *rtc, int64_t from, int64_t *second)
 {
-	for (int64_t s = from + 1; s <= from + SECONDS_PER_DAY; s++) {
-		if (!alarm_matches(rtc, s))
-			continue;
-		*second = s;
-		return true;
+	const uint8_t *c = rtc->cmos;
+	int seconds = alarm_field(c[REG_SECONDS_ALARM], decode(rtc, c[REG_SECONDS_ALARM]));
+	int minutes = alarm_field(c[REG_MINUTES_ALARM], decode(rtc, c[REG_MINUTES_ALARM]));
+	int hours = alarm_field(c[REG_HOURS_ALARM], decode_hour(rtc, c[REG_HOURS_ALARM]));
+	int64_t s = from + 1;
+
+	if (seconds >= 60 || minutes >= 60 || hours >= 24)
+		return false;
+	while (s <= from + SECONDS_PER_DAY) {
+		int64_t of_day = (s % SECONDS_PER_DAY + SECONDS_PER_DAY) % SECONDS_PER_DAY;
+
+		if (!field_matches(hours, of_day / 3600)) {
+			s += 3600 - of_day % 3600;
+		} else if (!field_matches(minutes, of_day / 60 % 60)) {
+			s += 60 - of_day % 60;
+		} else if (!field_matches(seconds, of_day % 60)) {
+			s++;
+		} else {
+			*second = s;
+			return true;
+		}
 	}
 	return false;
 }
