@@ -30,15 +30,6 @@ void vcpu_dump(struct vcpu *v, unsigned what)
 	free(text);
 }
 
-/* Finishes an access whose exit has been handled, so that the vCPU's state is whole (KV-48). */
-static void complete_access(struct vcpu *v)
-{
-	if (v->run->exit_reason != KVM_EXIT_IO && v->run->exit_reason != KVM_EXIT_MMIO)
-		return;
-	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	engine_vcpu_run(v->engine);
-}
-
 /* Stands still while the VM is paused or over; vm_pause() waits for nr_parked. */
 static void park(struct vcpu *v)
 {
@@ -136,6 +127,20 @@ static void handle_exit(struct vcpu *v)
 			 dump_exit_name(v->run->exit_reason));
 		vm_crash(v, VM_ENGINE_FAILURE, why);
 		break;
+	}
+}
+
+/*
+ * Finishes an access whose exit has been handled, so that the vCPU's state is whole (KV-48). The
+ * instruction may have more of them, and each is made.
+ */
+static void complete_access(struct vcpu *v)
+{
+	while (v->run->exit_reason == KVM_EXIT_IO || v->run->exit_reason == KVM_EXIT_MMIO) {
+		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+		if (engine_vcpu_run(v->engine))
+			return;
+		handle_exit(v);
 	}
 }
 

@@ -16,6 +16,10 @@ small() {
 small 20 exit
 expect_status 1 "test exit with value 0"
 
+# Pauses and moves catch instructions between two accesses of theirs.
+small 60 device_copy -o debug.move_every=1
+expect_status 1 "device accesses of a guest that moves"
+
 small 20 triple_fault
 expect_status 3 "triple fault"
 grep -q 'triple fault' "$work/triple_fault.err" || fault "no word of the triple fault"
