@@ -14,7 +14,13 @@
 #include "engine/soft/mmu.h"
 
 /* A block's instructions lie side by side; the last is followed by one that sets rip and returns. */
-#define NEXT(c, i) return (i)[1].exec((c), (i) + 1)
+#define NEXT(c, i)                                   \
+	do {                                         \
+		const struct insn *_next = (i) + 1;  \
+                                                     \
+		asm("" : "+S"(_next));               \
+		return _next->exec((c), _next);      \
+	} while (0)
 
 #define BRANCH(c, target)            \
 	do {                         \
