@@ -223,13 +223,6 @@ static void page_drop_range(struct block_cache *bc, struct code_page *p, uint64_
 
 /* ---- memory ---- */
 
-/* Forgets pointers to blocks, before their memory is used again. */
-static void jump_cache_clear(struct cpu *c)
-{
-	for (unsigned n = 0; n < JUMP_CACHE_SIZE; n++)
-		c->jump_cache[n] = (struct jump_entry){.key = UINT64_MAX};
-}
-
 static size_t block_bytes(unsigned nr, unsigned size)
 {
 	return ALIGN_UP(sizeof(struct block) + (nr + 1) * sizeof(struct insn) + size, (size_t)64);
@@ -428,38 +421,6 @@ static struct block *build(struct block_cache *bc, struct cpu *c, uint64_t gpa)
 	return b;
 }
 
-/*
- * Pages of 4 KiB count by themselves, larger ones by the gigabyte they lie in: dropping any address
- * of a large page drops all of it.
- */
-static uint64_t *jump_page_word(struct cpu *c, uint64_t number, uint64_t *bit)
-{
-	uint64_t at = (number ^ number >> 15) % JUMP_PAGES;
-
-	*bit = BIT64(at % 64);
-	return &c->jump_pages[at / 64];
-}
-
-#define GIGABYTE_OF(va) (~((va) >> 30))
-
-static void jump_set(struct cpu *c, struct jump_entry *e, gva_t va, struct block *b)
-{
-	uint8_t flags = c->tlbs[c->tlb_mode]->flags[(va >> 12) & (TLB_SIZE - 1)];
-	uint64_t bit, *word;
-
-	word = jump_page_word(c, flags & TLB_LARGE ? GIGABYTE_OF(va) : va >> 12, &bit);
-	*word |= bit;
-	e->key = va ^ c->jump_tag;
-	e->block = b;
-}
-
-/* Whether a block found in the jump cache is the one for these bytes. */
-static bool is_current(const struct cpu *c, const struct block *b, const uint8_t *host)
-{
-	return b && b->host == host && b->mode == c->mode &&
-	       atomic_load_explicit(&b->is_valid, memory_order_relaxed);
-}
-
 struct block *block_find_slow(struct cpu *c, gva_t va)
 {
 	struct block_cache *bc = c->vm->blocks;
@@ -473,8 +434,8 @@ struct block *block_find_slow(struct cpu *c, gva_t va)
 	host = mmu_fetch_page(c, va, &gpa);
 	if (!host)
 		block_no_code(c, gpa);
-	if (is_current(c, e->block, host + (va & 0xfff))) {
-		jump_set(c, e, va, e->block);
+	if (jump_is_current(c, e->block, host + (va & 0xfff))) {
+		jump_cache_set(c, e, va, e->block);
 		return e->block;
 	}
 	gpa += va & 0xfff;
@@ -483,7 +444,7 @@ struct block *block_find_slow(struct cpu *c, gva_t va)
 		b = build(bc, c, gpa);
 	if (!b)
 		return block_alone(c);
-	jump_set(c, e, va, b);
+	jump_cache_set(c, e, va, b);
 	return b;
 }
 
@@ -619,59 +580,4 @@ void block_cache_safe_point(struct cpu *c)
 
 		block_cache_invalidate(bc, c->late_writes[n].gpa, c->late_writes[n].len);
 	}
-}
-
-/* ---- jump cache ---- */
-
-/*
- * Bits 48-62 of a key are the generation and the level of privilege, XORed into an address whose
- * bits there are all equal. Bit 63 of the tag stays 0, so that a canonical address and one that is
- * not never give the same key. Generation 0 is not used: key ~0 matches nothing.
- */
-#define GENERATION_MAX 0x3fffu
-
-void jump_cache_retag(struct cpu *c)
-{
-	uint64_t tag = c->space->generation << 1 | (c->cpl == 3);
-
-	c->jump_tag = tag << 48;
-	c->chain_tag = c->is_chaining ? c->jump_tag : CHAIN_NEVER;
-}
-
-/* Gives every space keys that nothing in the cache has. */
-static void renew_all(struct cpu *c)
-{
-	if (c->jump_generation + TLB_SPACES > GENERATION_MAX) {
-		jump_cache_clear(c);
-		c->jump_generation = 0;
-	}
-	for (unsigned n = 0; n < TLB_SPACES; n++)
-		c->spaces[n].generation = ++c->jump_generation;
-	memset(c->jump_pages, 0, sizeof(c->jump_pages));
-}
-
-void jump_cache_flush(struct cpu *c)
-{
-	if (c->jump_generation == GENERATION_MAX)
-		renew_all(c);
-	c->space->generation = ++c->jump_generation;
-	c->space->mode = c->mode;
-	jump_cache_retag(c);
-}
-
-void jump_cache_flush_all(struct cpu *c)
-{
-	renew_all(c);
-	c->space->mode = c->mode;
-	jump_cache_retag(c);
-}
-
-void jump_cache_flush_page(struct cpu *c, gva_t va)
-{
-	uint64_t bit, large_bit;
-	const uint64_t *word = jump_page_word(c, va >> 12, &bit);
-	const uint64_t *large_word = jump_page_word(c, GIGABYTE_OF(va), &large_bit);
-
-	if (*word & bit || *large_word & large_bit)
-		jump_cache_flush_all(c);
 }

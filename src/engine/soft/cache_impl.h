@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What cache.c and alone.c share. vCPU thread.
+ * What cache.c, alone.c and jump.c share. vCPU thread.
  */
 #ifndef ENGINE_SOFT_CACHE_IMPL_H
 #define ENGINE_SOFT_CACHE_IMPL_H
@@ -21,5 +21,14 @@ void block_no_code(struct cpu *c, uint64_t gpa) __attribute__((noreturn));
 
 /* Whether the instruction at gpa, whose bytes are at code, goes on in the next page. */
 bool block_crosses_page(struct cpu *c, const uint8_t *code, uint64_t gpa);
+
+/* Forgets pointers to blocks, before their memory is used again. */
+void jump_cache_clear(struct cpu *c);
+
+/* Notes the block at va, whose page the TLB of the current rights holds. */
+void jump_cache_set(struct cpu *c, struct jump_entry *e, gva_t va, struct block *b);
+
+/* Whether a block found in the jump cache is the one for these bytes. */
+bool jump_is_current(const struct cpu *c, const struct block *b, const uint8_t *host);
 
 #endif
