@@ -120,7 +120,8 @@ void state_u64(struct state *s, uint64_t *v)
 
 void state_bool(struct state *s, bool *v)
 {
-	uint8_t byte = *v;
+	/* A bool about to be loaded may never have had a value. */
+	uint8_t byte = state_is_loading(s) ? 0 : *v;
 
 	state_u8(s, &byte);
 	*v = byte;
