@@ -39,6 +39,8 @@ static void on_sigfpe(int signal_number, siginfo_t *info, void *context)
 		return;
 	}
 	trap->mxcsr = u->uc_mcontext.fpregs->mxcsr;
+	/* Whatever wraps handlers, as ThreadSanitizer does, may have blocked more than was asked. */
+	pthread_sigmask(SIG_SETMASK, &u->uc_sigmask, NULL);
 	siglongjmp(trap->back, 1);
 }
 
