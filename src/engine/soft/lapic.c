@@ -334,6 +334,8 @@ static bool write_common(struct lapic *l, unsigned off, uint32_t value)
 	case LAPIC_LVT0:
 	case LAPIC_LVT1:
 		*lapic_reg(l, off) = lvt_value(l, value, LVT_LINT);
+		/* The PIC may be heard from now on: the run loop looks at it anew. */
+		l->ops->notify(l->cpu);
 		return true;
 	case LAPIC_LVTERR:
 		*lapic_reg(l, off) = lvt_value(l, value, LVTERR_MASK);
