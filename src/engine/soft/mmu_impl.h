@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What mmu.c and tlb.c share with the block cache. Private to the MMU and cache.c.
+ * What mmu.c and tlb.c share with the block cache and pvclock.c. Private to those.
  */
 #ifndef ENGINE_SOFT_MMU_IMPL_H
 #define ENGINE_SOFT_MMU_IMPL_H

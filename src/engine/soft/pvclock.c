@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "engine/soft/cpu.h"
+#include "engine/soft/mmu_impl.h"
 #include "engine/soft/soft.h"
 #include "host/loop.h"
 
@@ -149,6 +150,17 @@ static void *page_at(struct cpu *c, uint64_t gpa, uint64_t size)
 	return mem_slice(c->vm->mem, gpa, size, MEM_WRITE);
 }
 
+/* After a store to what page_at() gave, which may lie across two pages. */
+static void wrote(struct cpu *c, uint64_t gpa, unsigned len)
+{
+	struct soft_region *r = soft_region_find(c->vm, gpa);
+	unsigned first = min(len, (unsigned)(GUEST_PAGE_SIZE - (gpa & 0xfff)));
+
+	mmu_wrote(c->vm, r, gpa, first);
+	if (first < len)
+		mmu_wrote(c->vm, r, gpa + first, len - first);
+}
+
 /* The same order as a seqlock: odd version, contents, even version. */
 static void write_time(struct cpu *c, uint64_t gpa, struct time_page *t)
 {
@@ -162,7 +174,7 @@ static void write_time(struct cpu *c, uint64_t gpa, struct time_page *t)
 	memcpy(&page->tsc_timestamp, &t->tsc_timestamp,
 	       sizeof(*t) - offsetof(struct time_page, tsc_timestamp));
 	__atomic_store_n(&page->version, c->pvclock->version, __ATOMIC_RELEASE);
-	mem_wrote(c->vm->mem, gpa, sizeof(*page));
+	wrote(c, gpa, sizeof(*page));
 }
 
 void pvclock_refresh(struct cpu *c)
@@ -196,7 +208,7 @@ static void write_wall(struct cpu *c, uint64_t gpa)
 	page->sec = (uint32_t)(start / NS_PER_SEC);
 	page->nsec = (uint32_t)(start % NS_PER_SEC);
 	__atomic_store_n(&page->version, c->pvclock->version, __ATOMIC_RELEASE);
-	mem_wrote(c->vm->mem, gpa, sizeof(*page));
+	wrote(c, gpa, sizeof(*page));
 }
 
 /* ---- MSRs ---- */

@@ -188,7 +188,7 @@ int soft_set_sregs(struct engine_vcpu *v, const struct kvm_sregs *sregs)
 
 	if (!sregs_are_consistent(sregs))
 		return -EINVAL;
-	if (!set_control_registers(c, sregs)) {
+	if (!set_control_registers(c, sregs) || !lapic_set_base(c->lapic, sregs->apic_base, true)) {
 		c->efer = old[0];
 		c->cr4 = old[1];
 		c->cr0 = old[2];
@@ -197,8 +197,6 @@ int soft_set_sregs(struct engine_vcpu *v, const struct kvm_sregs *sregs)
 		mmu_flush_all(c);
 		return -EINVAL;
 	}
-	if (!lapic_set_base(c->lapic, sregs->apic_base, true))
-		return -EINVAL;
 #define SET(number, field) set_segment(&c->seg[number], &sregs->field);
 	FOR_EACH_SEGMENT(SET)
 #undef SET

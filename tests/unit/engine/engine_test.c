@@ -683,6 +683,13 @@ static void impossible_system_registers_are_refused(void **state)
 	bad = sregs;
 	bad.cr4 |= BIT64(40);
 	assert_int_equal(engine_vcpu_set_sregs(t.vcpu[0], &bad), -EINVAL);
+	/* One that is refused changes nothing. */
+	bad = sregs;
+	bad.cr0 |= CR0_AM;
+	bad.apic_base |= 1;
+	assert_int_equal(engine_vcpu_set_sregs(t.vcpu[0], &bad), -EINVAL);
+	engine_vcpu_get_sregs(t.vcpu[0], &bad);
+	assert_int_equal(bad.cr0, sregs.cr0);
 	tiny_close(&t);
 }
 
@@ -963,6 +970,22 @@ static void guest_clock_page_has_a_scale(void **state)
 	tiny_close(&t);
 }
 
+static void log_names_the_page_of_the_guests_clock(void **state)
+{
+	uint64_t bitmap[RAM_SIZE / 4096 / 64];
+	struct tiny t;
+
+	tiny_open(&t, 1);
+	tiny_load(&t, PHYS_CODE, clock_guest);
+	tiny_long_mode(&t);
+	assert_int_equal(engine_vm_log_dirty(t.vm, 0, true), 0);
+	tiny_expect_out(&t, STOP_PORT);
+	assert_int_equal(engine_vm_get_dirty(t.vm, 0, bitmap), 0);
+	assert_true(bitmap[0] & BIT64(PHYS_DATA >> 12));
+	assert_int_equal(engine_vm_log_dirty(t.vm, 0, false), 0);
+	tiny_close(&t);
+}
+
 static void unknown_accelerators_are_named(void **state)
 {
 	struct error err = {.text = ""};
@@ -1009,6 +1032,7 @@ int main(void)
 		cmocka_unit_test(log_names_the_page_of_an_access_in_progress),
 		cmocka_unit_test(log_names_the_tables_accessed_bits_go_to),
 		cmocka_unit_test(guest_clock_page_has_a_scale),
+		cmocka_unit_test(log_names_the_page_of_the_guests_clock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
