@@ -14,12 +14,12 @@
 #include "engine/soft/mmu.h"
 
 /* A block's instructions lie side by side; the last is followed by one that sets rip and returns. */
-#define NEXT(c, i)                                   \
-	do {                                         \
-		const struct insn *_next = (i) + 1;  \
-                                                     \
-		asm("" : "+S"(_next));               \
-		return _next->exec((c), _next);      \
+#define NEXT(c, i)                                  \
+	do {                                        \
+		const struct insn *_next = (i) + 1; \
+                                                    \
+		asm("" : "+S"(_next));              \
+		return _next->exec((c), _next);     \
 	} while (0)
 
 #define BRANCH(c, target)            \
