@@ -7,8 +7,8 @@ CC = gcc
 endif
 OPT     ?= -O2
 CFLAGS  ?= -g
-# One job per processor unless the caller says otherwise.
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+# One job per processor unless the caller says otherwise; a make below this one shares its jobs.
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 
