@@ -88,41 +88,6 @@ static inline void set_flags(struct cpu *c, uint64_t host, uint32_t mask)
 	c->rflags = (c->rflags & ~(uint64_t)mask) | (host & mask);
 }
 
-/* Condition code 0-15 (SDM vol. 2, appendix B.1.4) on the current flags. */
-static inline bool condition(const struct cpu *c, unsigned cc)
-{
-	uint64_t f = c->rflags;
-	bool yes;
-
-	switch (cc >> 1) {
-	case 0:
-		yes = f & FLAG_OF;
-		break;
-	case 1:
-		yes = f & FLAG_CF;
-		break;
-	case 2:
-		yes = f & FLAG_ZF;
-		break;
-	case 3:
-		yes = f & (FLAG_CF | FLAG_ZF);
-		break;
-	case 4:
-		yes = f & FLAG_SF;
-		break;
-	case 5:
-		yes = f & FLAG_PF;
-		break;
-	case 6:
-		yes = !(f & FLAG_SF) != !(f & FLAG_OF);
-		break;
-	default:
-		yes = (f & FLAG_ZF) || !(f & FLAG_SF) != !(f & FLAG_OF);
-		break;
-	}
-	return yes != (cc & 1);
-}
-
 /*
  * The stack with the current stack size (64, 32 or 16 bits of RSP). push: stores below RSP, then
  * moves it. pop_peek: reads at RSP + skip without moving; stack_adjust moves RSP afterwards, so that
