@@ -73,8 +73,9 @@ $(BUILD)/tests/decode/disasm: $(BUILD)/tests/decode/disasm.o $(LIB)
 
 BUILD_PACKAGES := gcc libc6-dev linux-libc-dev
 RUN_PACKAGES   := busybox-static cpio gzip
+BENCH_PACKAGES := python3-minimal qemu-system-x86 zlib1g-dev
 CHECK_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3-minimal xz-utils file \
-	acpica-tools bsdutils procps qemu-system-x86 lz4 kmod tmux
+	acpica-tools bsdutils procps qemu-system-x86 lz4 kmod tmux zlib1g-dev
 
 run:
 	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES)
@@ -86,19 +87,38 @@ check:
 	@$(MAKE) --no-print-directory -s all check-programs
 	@BUILD=$(BUILD) tests/run $(BUILD)/check $(CHECKS)
 
-# Boots a Debian kernel under bantam and under QEMU's TCG in turn and prints both costs.
+# Runs programs natively, under bantam and under QEMU's TCG, then boots Debian's kernels under both, and
+# prints what each cost. BENCH_JSON=FILE keeps the figures.
+BENCH_JSON ?=
 bench:
-	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES) python3-minimal qemu-system-x86
-	@$(MAKE) --no-print-directory -s all
+	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(BENCH_PACKAGES)
+	@$(MAKE) --no-print-directory -s all bench-programs
 	@tools/make-initramfs $(BUILD)/bench.cpio.gz bench/off.sh
+	@BUILD=$(BUILD) bench/engine/run --bantam $(BUILD)/bantam $(BENCH_JSON:%=--json %)
 	@bench/boot.py $(BUILD)/bantam "$$(tools/get-kernel)" $(BUILD)/bench.cpio.gz
+
+# The programs of bench/engine/run, which are of the baseline instruction set and also run as a guest's
+# init. Only the product of matrices is for the vectoriser.
+BENCH_SRCS := $(sort $(wildcard bench/engine/*.c))
+BENCH_OBJS := $(BENCH_SRCS:%.c=$(BUILD)/%.o)
+BENCH_O    := -O2
+$(BUILD)/bench/engine/matrix.o: BENCH_O := -O3
+$(BUILD)/bench/engine/%.o: bench/engine/%.c bench/engine/programs.h Makefile
+	@mkdir -p $(@D)
+	@gcc -std=gnu11 -D_GNU_SOURCE -march=x86-64 $(BENCH_O) -Wall -Wextra -Wshadow -Werror -pthread -c -o $@ $<
+$(BUILD)/bench/programs: $(BENCH_OBJS)
+	@gcc -static -pthread -o $@ $^ -lz -lm
+$(BUILD)/bench/engine.cpio: $(BUILD)/bench/programs tools/make-initramfs
+	@tools/make-initramfs $@ $<
+.PHONY: bench-programs
+bench-programs: $(BUILD)/bench/programs $(BUILD)/bench/engine.cpio
 
 # Everything that `check` runs, in this order.
 CHECKS = tools/check-layers tools/check-headers tools/check-format $(UNIT_BINS) \
-	$(BUILD)/tests/cpu/compare tests/fuzz.sh \
+	$(BUILD)/tests/cpu/compare tests/fuzz.sh bench/engine/check \
 	$(sort $(wildcard tests/e2e/*.sh tests/e2e/*.py))
 .PHONY: check-programs
-check-programs: $(UNIT_BINS) $(GUESTS) $(BUILD)/tests/cpu/compare
+check-programs: $(UNIT_BINS) $(GUESTS) $(BUILD)/tests/cpu/compare $(BUILD)/bench/programs
 
 $(BUILD)/tests/guest/%.elf: tests/guest/%.S tests/guest/multiboot.inc tests/guest/link.ld
 	@mkdir -p $(@D)
