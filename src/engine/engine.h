@@ -30,6 +30,9 @@ struct engine_vcpu;
 struct engine_options {
 	const char *kvm_device;	   /* "/dev/kvm" */
 	uint64_t block_cache_size; /* soft: bytes of decoded code to keep; 0 = default */
+	bool is_interpreter;	   /* soft: without the translator */
+	uint64_t code_cache_size;  /* soft: bytes of translated code to keep; 0 = default */
+	unsigned heat;		   /* soft: runs of a block before its translation; 0 = default */
 };
 
 /*

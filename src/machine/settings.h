@@ -27,6 +27,9 @@ struct settings {
 	char *accel;
 	char *kvm_device;
 	uint64_t soft_block_cache; /* bytes */
+	bool soft_translate;
+	uint64_t soft_code_cache; /* bytes */
+	unsigned soft_heat;
 
 	char *kernel_path;
 	char *initrd_path;  /* NULL: none */

@@ -222,7 +222,10 @@ static int build(struct vm *vm, struct error *err)
 {
 	const struct settings *s = &vm->settings;
 	struct engine_options opt = {.kvm_device = s->kvm_device,
-				     .block_cache_size = s->soft_block_cache};
+				     .block_cache_size = s->soft_block_cache,
+				     .is_interpreter = !s->soft_translate,
+				     .code_cache_size = s->soft_code_cache,
+				     .heat = s->soft_heat};
 	int rc;
 
 	if (s->symbols_path) {

@@ -27,7 +27,7 @@ struct options {
 	unsigned count;
 	long trial; /* only this one, or -1 */
 	const char *row, *accel;
-	bool is_verbose;
+	bool is_verbose, is_translated;
 };
 
 struct totals {
@@ -366,7 +366,7 @@ static int compare_all(const struct options *o)
 	decode_init();
 	BUG_ON(nr_insn_rows > ROWS_MAX);
 	g.fs_base = native_fs_base();
-	guest = guest_new(o->accel, g.fs_base, native_xcr0(), &err);
+	guest = guest_new(o->accel, o->is_translated, g.fs_base, native_xcr0(), &err);
 	if (!guest) {
 		fprintf(stderr, "compare: no guest: %s\n", err.text);
 		return 1;
@@ -403,13 +403,10 @@ static bool parse_number(const char *text, uint64_t *value)
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{"seed", required_argument, NULL, 's'},
-		{"count", required_argument, NULL, 'c'},
-		{"row", required_argument, NULL, 'r'},
-		{"trial", required_argument, NULL, 't'},
-		{"accel", required_argument, NULL, 'a'},
-		{"verbose", no_argument, NULL, 'v'},
-		{0},
+		{"seed", required_argument, NULL, 's'},	 {"count", required_argument, NULL, 'c'},
+		{"row", required_argument, NULL, 'r'},	 {"trial", required_argument, NULL, 't'},
+		{"accel", required_argument, NULL, 'a'}, {"translate", no_argument, NULL, 'T'},
+		{"verbose", no_argument, NULL, 'v'},	 {0},
 	};
 	struct options o = {.seed = 1, .count = COUNT_DEFAULT, .trial = -1, .accel = "soft"};
 	uint64_t number = 0;
@@ -430,6 +427,8 @@ int main(int argc, char **argv)
 			o.row = optarg;
 		else if (c == 'a')
 			o.accel = optarg;
+		else if (c == 'T')
+			o.is_translated = true;
 		else if (c == 'v')
 			o.is_verbose = true;
 		else

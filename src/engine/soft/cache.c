@@ -17,6 +17,7 @@
 #include "engine/soft/mmu.h"
 #include "engine/soft/mmu_impl.h"
 #include "engine/soft/soft.h"
+#include "engine/soft/translate/code.h"
 
 /*
  * With the rest of a VM's state this stays below the 16 MiB a VM may cost beside its guest's
@@ -69,11 +70,11 @@ struct block_cache {
 
 /* ---- safe points ---- */
 
-static void note_epochs(struct block_cache *bc, uint64_t *epochs)
+void safe_points_note(struct soft_vm *vm, uint64_t *epochs)
 {
-	for (unsigned v = 0; v < bc->vm->nr_vcpus; v++) {
-		cpu_request(bc->vm->vcpus[v], REQ_SAFE);
-		epochs[v] = atomic_load(&bc->vm->vcpus[v]->epoch);
+	for (unsigned v = 0; v < vm->nr_vcpus; v++) {
+		cpu_request(vm->vcpus[v], REQ_SAFE);
+		epochs[v] = atomic_load(&vm->vcpus[v]->epoch);
 	}
 }
 
@@ -81,12 +82,12 @@ static void note_epochs(struct block_cache *bc, uint64_t *epochs)
  * An odd epoch is a vCPU outside the guest; it passes a safe point before it runs again. One that
  * has not passed is asked once more: it may have taken the request before its epoch was noted.
  */
-static bool all_passed(const struct block_cache *bc, const uint64_t *epochs, const struct cpu *self)
+bool safe_points_passed(const struct soft_vm *vm, const uint64_t *epochs, const struct cpu *self)
 {
 	bool is_all = true;
 
-	for (unsigned v = 0; v < bc->vm->nr_vcpus; v++) {
-		struct cpu *c = bc->vm->vcpus[v];
+	for (unsigned v = 0; v < vm->nr_vcpus; v++) {
+		struct cpu *c = vm->vcpus[v];
 
 		if (c == self || epochs[v] & 1 || atomic_load(&c->epoch) != epochs[v])
 			continue;
@@ -205,6 +206,8 @@ static void block_drop(struct block_cache *bc, struct block *b)
 	atomic_store_explicit(&b->is_valid, false, memory_order_relaxed);
 	hash_remove(bc, b);
 	list_remove(&b->page_node);
+	if (bc->vm->code)
+		code_detach(bc->vm->code, b);
 }
 
 static void page_drop_range(struct block_cache *bc, struct code_page *p, uint64_t gpa, uint64_t len)
@@ -251,7 +254,7 @@ static void part_drop(struct block_cache *bc, unsigned part)
 	}
 	bc->filled[part] = 0;
 	atomic_fetch_add(&bc->generation, 1);
-	note_epochs(bc, bc->dropped_at);
+	safe_points_note(bc->vm, bc->dropped_at);
 }
 
 /* Room for a block; NULL while the part that is next is still in use somewhere. */
@@ -260,7 +263,7 @@ static struct block *arena_take(struct block_cache *bc, struct cpu *c, size_t by
 	struct block *b;
 
 	if (bc->used + bytes > bc->part_size) {
-		if (!all_passed(bc, bc->dropped_at, c))
+		if (!safe_points_passed(bc->vm, bc->dropped_at, c))
 			return NULL;
 		bc->part = (bc->part + 1) % NR_PARTS;
 		bc->used = 0;
@@ -367,6 +370,20 @@ static bool draft_decode(const struct cpu *c, struct draft *d, unsigned avail)
 	return d->nr;
 }
 
+/* Only code of 64 bits is translated. */
+static void prepare_translation(const struct block_cache *bc, struct block *b)
+{
+	b->translation = NULL;
+	b->heat = 0;
+	list_init(&b->incoming);
+	b->first = b->insns[0].exec;
+	if (!bc->vm->code)
+		return;
+	atomic_store_explicit(&b->code, code_cold(bc->vm->code), memory_order_relaxed);
+	if ((b->mode & (MODE_CODE_SIZE | MODE_STEP)) == CODE_64)
+		b->insns[0].exec = x_heat;
+}
+
 /* Decodes the block at gpa, watched; NULL when it has to be an alone one. */
 static struct block *build_locked(struct block_cache *bc, struct cpu *c, struct soft_region *r,
 				  uint64_t gpa)
@@ -403,6 +420,7 @@ static struct block *build_locked(struct block_cache *bc, struct cpu *c, struct 
 	atomic_store_explicit(&b->is_valid, true, memory_order_relaxed);
 	memcpy(b->insns, d.insns, (d.nr + 1) * sizeof(struct insn));
 	memcpy(block_code(b), d.code, d.size);
+	prepare_translation(bc, b);
 	list_append(&p->blocks, &b->page_node);
 	hash_insert(bc, b);
 	return b;
@@ -446,6 +464,27 @@ struct block *block_find_slow(struct cpu *c, gva_t va)
 		return block_alone(c);
 	jump_cache_set(c, e, va, b);
 	return b;
+}
+
+void block_make_hot(struct cpu *c, struct block *b)
+{
+	struct block_cache *bc = c->vm->blocks;
+
+	pthread_mutex_lock(&bc->lock);
+	if (atomic_load_explicit(&b->is_valid, memory_order_relaxed))
+		code_translate(c->vm->code, c, b);
+	pthread_mutex_unlock(&bc->lock);
+}
+
+void block_join(struct cpu *c, struct block *b)
+{
+	struct block_cache *bc = c->vm->blocks;
+
+	pthread_mutex_lock(&bc->lock);
+	if (b->translation && atomic_load_explicit(&b->is_valid, memory_order_relaxed))
+		code_link(c->link, b);
+	pthread_mutex_unlock(&bc->lock);
+	c->link = NULL;
 }
 
 /* ---- invalidation ---- */
@@ -540,13 +579,13 @@ static void verify_locked(struct block_cache *bc, struct cpu *c)
 {
 	compare_all(bc, &bc->fresh);
 	compare_all(bc, &bc->waiting);
-	if (!all_passed(bc, bc->waiting_since, c))
+	if (!safe_points_passed(bc->vm, bc->waiting_since, c))
 		return;
 	while (!list_is_empty(&bc->waiting))
 		page_end_pending(bc, list_entry(bc->waiting.next, struct code_page, pending));
 	if (list_is_empty(&bc->fresh))
 		return;
-	note_epochs(bc, bc->waiting_since);
+	safe_points_note(bc->vm, bc->waiting_since);
 	while (!list_is_empty(&bc->fresh)) {
 		struct list *node = bc->fresh.next;
 

@@ -29,11 +29,19 @@ struct block {
 	atomic_bool is_valid; /* any thread clears it; checked before each run */
 	const uint8_t *host;  /* where gpa lies in this process */
 	struct block *hash_next;
+	/* Of the translator: where the block is entered, what it is, who jumps to it (code.h). */
+	_Atomic(uint8_t *) code;
+	struct translation *translation;
+	struct list incoming;
+	exec_fn first; /* of insns[0], whose exec may be x_heat() or x_translated() */
+	_Atomic uint16_t heat;
 	struct list page_node; /* blocks of the same page */
 	struct insn insns[];   /* nr + 1 */
 };
 
 struct block_cache;
+struct translation;
+struct link;
 
 struct block_cache *block_cache_new(struct soft_vm *vm, uint64_t size_bytes);
 void block_cache_free(struct block_cache *bc);
@@ -50,6 +58,12 @@ static inline struct jump_entry *jump_slot(struct cpu *c, gva_t va)
 }
 
 struct block *block_find_slow(struct cpu *c, gva_t va);
+
+/* Has b translated, which has been run often. */
+void block_make_hot(struct cpu *c, struct block *b);
+
+/* c came from translated code by c->link, and b is the block it wanted: joins them. */
+void block_join(struct cpu *c, struct block *b);
 
 /*
  * The block at c->rip in c->mode, found or decoded. Faults (instruction fetch) leave by the unwind

@@ -13,6 +13,13 @@ static inline uint8_t *block_code(struct block *b)
 	return (uint8_t *)&b->insns[b->nr + 1];
 }
 
+/*
+ * Asks every vCPU for a safe point and notes where it is, in epochs[SOFT_VCPUS_MAX]; and whether all
+ * but self have passed one since.
+ */
+void safe_points_note(struct soft_vm *vm, uint64_t *epochs);
+bool safe_points_passed(const struct soft_vm *vm, const uint64_t *epochs, const struct cpu *self);
+
 /* #GP(0) when rip lies beyond the limit of CS. */
 void block_check_limit(struct cpu *c);
 

@@ -20,6 +20,7 @@
 struct soft_vm;
 struct lapic;
 struct block;
+struct link;
 
 /* ---- software TLB (mmu.h) ---- */
 
@@ -227,7 +228,13 @@ struct cpu {
 	 */
 	_Atomic uint64_t epoch;
 
-	uint64_t insn_count; /* instructions completed, for statistics */
+	uint64_t insn_count; /* instructions the interpreter has completed, for statistics */
+
+	/* Translated code (translate/). */
+	struct link *link;   /* by which it went to the run loop; valid until the next safe point */
+	bool interpret_once; /* the block at rip, whatever translation it has */
+	struct insn single[2]; /* the instruction it has the interpreter run */
+	uint32_t *interpreted; /* how often, by row: nr_insn_rows + 1 of them */
 
 	/* What no address of a page-table entry may have set: bits 51 to MAXPHYADDR (mmu.c). */
 	uint64_t pte_reserved;

@@ -28,6 +28,10 @@ struct insn;
  */
 typedef void (*exec_fn)(struct cpu *c, const struct insn *i);
 
+/* Translates i: translate/emit.h. */
+struct emitter;
+typedef bool (*emit_fn)(struct emitter *e, const struct insn *i);
+
 enum insn_map { MAP_1, MAP_0F, MAP_0F38, MAP_0F3A };
 
 /* Mandatory prefix. P_ANY: 66, F2 and F3 have their ordinary meaning or none. */
@@ -99,6 +103,7 @@ enum insn_operand {
 #define A_COND	 BIT(12) /* with A_END: a conditional branch, the next instruction may follow */
 #define A_NOTEST BIT(13) /* not comparable with the host CPU in user mode (time, system, random) */
 #define A_FPEXC	 BIT(14) /* may raise #XM by MXCSR */
+#define A_PLAIN	 BIT(15) /* with register operands it never faults (translator) */
 
 /* One form of an instruction. */
 struct insn_row {
@@ -118,6 +123,7 @@ struct insn_row {
 	uint16_t flags_read, flags_written, flags_undef; /* status flags; DF counts as read */
 	uint16_t host_opcode; /* free for the family (SIMD: none needed) */
 	exec_fn exec[2][4];   /* [memory operand][log2 of operand size in bytes]; NULL: #UD */
+	emit_fn emit;	      /* NULL: the translator leaves it to the interpreter */
 };
 
 #define DIGIT(n)			((n) + 1)

@@ -296,10 +296,17 @@ static inline void run_block(struct cpu *c, struct block *b)
 static void run_blocks(struct cpu *c) __attribute__((noinline));
 static void run_blocks(struct cpu *c)
 {
+	struct block *b;
+
 	block_set_chaining(c, true);
+	c->link = NULL;
 	while (likely(!atomic_load_explicit(&c->requests, memory_order_relaxed)) &&
-	       likely(!c->is_halted))
-		run_block(c, block_find(c));
+	       likely(!c->is_halted)) {
+		b = block_find(c);
+		if (c->link)
+			block_join(c, b);
+		run_block(c, b);
+	}
 }
 
 /*

@@ -13,6 +13,7 @@
 #include "engine/soft/fpu.h"
 #include "engine/soft/mmu.h"
 #include "engine/soft/pio.h"
+#include "engine/soft/translate/code.h"
 #include "engine/soft/vcpu.h"
 #include "host/loop.h"
 
@@ -103,6 +104,7 @@ static void soft_vm_free(struct engine_vm *base)
 
 	mem_set_write_hook(vm->mem, NULL, NULL);
 	block_cache_free(vm->blocks);
+	code_cache_free(vm->code);
 	lapic_bus_free(vm->lapics);
 	pvclock_free(vm->pvclock);
 	free_regions(vm);
@@ -129,6 +131,13 @@ static struct engine_vm *soft_vm_new(struct engine *base, struct mem *mem, struc
 	if (!take_regions(vm) || !vm->blocks || !vm->lapics || !vm->pvclock) {
 		soft_vm_free(&vm->base);
 		goto no_memory;
+	}
+	if (!e->options.is_interpreter) {
+		vm->code = code_cache_new(vm, e->options.code_cache_size, e->options.heat, err);
+		if (!vm->code) {
+			soft_vm_free(&vm->base);
+			return NULL;
+		}
 	}
 	mem_set_write_hook(mem, on_memory_written, vm);
 	return &vm->base;
@@ -309,6 +318,7 @@ static void soft_vcpu_free(struct engine_vcpu *base)
 	lapic_free(c->lapic);
 	pvclock_vcpu_free(c->pvclock);
 	free(c->alone_blocks);
+	free(c->interpreted);
 	if (c->run)
 		munmap(c->run, RUN_SIZE);
 	munmap(v, sizeof(*v));
@@ -365,7 +375,8 @@ static struct engine_vcpu *soft_vcpu_new(struct engine_vm *base, unsigned id,
 	c->lapic = lapic_new(vm->lapics, id, c->is_bsp, &lapic_ops, c);
 	c->pvclock = pvclock_vcpu_new(vm->pvclock);
 	c->alone_blocks = block_alone_new();
-	if (!c->run || !c->lapic || !c->pvclock || !c->alone_blocks) {
+	c->interpreted = calloc(nr_insn_rows + 1, sizeof(*c->interpreted));
+	if (!c->run || !c->lapic || !c->pvclock || !c->alone_blocks || !c->interpreted) {
 		soft_vcpu_free(&v->base);
 		goto no_memory;
 	}

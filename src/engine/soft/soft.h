@@ -35,6 +35,7 @@ struct soft_vm {
 	unsigned nr_regions;
 	struct soft_region regions[MEM_REGIONS_MAX];
 	struct block_cache *blocks;
+	struct code_cache *code; /* NULL: everything is interpreted */
 	struct lapic_bus *lapics;
 	struct pvclock *pvclock;
 	uint32_t tsc_khz;   /* of the guest */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of instruction forms, made from insn.def. It names the interpreter's functions, so it
- * is the one place where decoder and interpreter meet.
+ * The table of instruction forms, made from insn.def. It names the interpreter's functions and
+ * the translator's, so it is the one place where they and the decoder meet.
  */
 #include "engine/soft/insn.h"
 
 #include "engine/soft/interp/exec_int.h"
 #include "engine/soft/interp/exec_simd.h"
 #include "engine/soft/interp/exec_sys.h"
+#include "engine/soft/translate/emitters.h"
 
 const struct insn_row insn_rows[] = {
 #include "engine/soft/insn.def"

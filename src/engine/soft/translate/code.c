@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memory of translated code, and the joints between translations. See code.h.
+ */
+#include "engine/soft/translate/code.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine/soft/cache_impl.h"
+#include "engine/soft/exec.h"
+#include "engine/soft/soft.h"
+#include "engine/soft/translate/emit_impl.h"
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x10u
+#endif
+
+#define GATES_SIZE (16 * KIB)
+#define NR_PARTS   16
+#define MIN_SIZE   (4 * MIB)
+
+/* What a translation costs, in runs by the interpreter: measured with Debian's boot. */
+#define HEAT_DEFAULT 40
+#define HEAT_NEVER   UINT16_MAX
+#define SIZE_DEFAULT (64 * MIB)
+
+struct code_cache {
+	struct soft_vm *vm;
+	uint8_t *writable, *executable;
+	size_t part_size;
+	unsigned part; /* being filled */
+	size_t used;   /* of it */
+	size_t filled[NR_PARTS];
+	uint64_t dropped_at[SOFT_VCPUS_MAX]; /* where vCPUs were when the next part was dropped */
+	unsigned heat;
+	struct gates gates;
+	uint8_t *cold; /* executable */
+	struct emitter emitter;
+	struct code_stats stats;
+};
+
+const struct gates *code_gates(const struct code_cache *cc)
+{
+	return &cc->gates;
+}
+
+uint8_t *code_cold(const struct code_cache *cc)
+{
+	return cc->cold;
+}
+
+struct code_stats code_cache_stats(const struct code_cache *cc)
+{
+	return cc->stats;
+}
+
+/* ---- memory ---- */
+
+static int map_twice(struct code_cache *cc, size_t size, struct error *err)
+{
+	int fd = memfd_create("bantam-code", MFD_CLOEXEC | MFD_EXEC), rc = 0;
+
+	if (fd < 0 && errno == EINVAL) /* a kernel before MFD_EXEC */
+		fd = memfd_create("bantam-code", MFD_CLOEXEC);
+	if (fd < 0)
+		return error_set_errno(err, -errno, "memory for translated code");
+	if (ftruncate(fd, (off_t)size) < 0)
+		rc = -errno;
+	if (!rc) {
+		cc->writable = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		cc->executable = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+		if (cc->writable == MAP_FAILED || cc->executable == MAP_FAILED)
+			rc = -errno;
+	}
+	close(fd);
+	return rc ? error_set_errno(err, rc, "memory for translated code") : 0;
+}
+
+static uint8_t *part_start(const struct code_cache *cc, unsigned part)
+{
+	return cc->writable + GATES_SIZE + cc->part_size * part;
+}
+
+static size_t total_size(const struct code_cache *cc)
+{
+	return GATES_SIZE + cc->part_size * NR_PARTS;
+}
+
+struct code_cache *code_cache_new(struct soft_vm *vm, uint64_t size, unsigned heat,
+				  struct error *err)
+{
+	struct code_cache *cc = calloc(1, sizeof(*cc));
+	struct asm_out o;
+
+	BUG_ON(!cc);
+	cc->vm = vm;
+	cc->heat = heat ? heat : HEAT_DEFAULT;
+	cc->part_size = ALIGN_DOWN(max(size ? size : SIZE_DEFAULT, MIN_SIZE) / NR_PARTS, (size_t)4096);
+	if (map_twice(cc, total_size(cc), err)) {
+		code_cache_free(cc);
+		return NULL;
+	}
+	o = (struct asm_out){.at = cc->writable,
+			     .end = cc->writable + GATES_SIZE,
+			     .exec_delta = cc->executable - cc->writable};
+	gates_write(&o, &cc->gates);
+	cc->cold = cc->gates.at[GATE_COLD] + o.exec_delta;
+	return cc;
+}
+
+void code_cache_free(struct code_cache *cc)
+{
+	if (!cc)
+		return;
+	if (cc->writable && cc->writable != MAP_FAILED)
+		munmap(cc->writable, total_size(cc));
+	if (cc->executable && cc->executable != MAP_FAILED)
+		munmap(cc->executable, total_size(cc));
+	free(cc);
+}
+
+static void part_drop(struct code_cache *cc, unsigned part)
+{
+	uint8_t *start = part_start(cc, part);
+
+	for (size_t at = 0; at < cc->filled[part];) {
+		struct translation *t = (struct translation *)(void *)(start + at);
+
+		at += t->size;
+		if (t->block)
+			code_detach(cc, t->block);
+	}
+	if (cc->filled[part])
+		cc->stats.parts_dropped++;
+	cc->filled[part] = 0;
+	safe_points_note(cc->vm, cc->dropped_at);
+}
+
+/* Whether CODE_MAX bytes are there; not while the part that is next may still be running somewhere. */
+static bool make_room(struct code_cache *cc, struct cpu *c)
+{
+	if (cc->used + CODE_MAX <= cc->part_size)
+		return true;
+	if (!safe_points_passed(cc->vm, cc->dropped_at, c))
+		return false;
+	cc->part = (cc->part + 1) % NR_PARTS;
+	cc->used = 0;
+	part_drop(cc, (cc->part + 1) % NR_PARTS);
+	return true;
+}
+
+/* ---- links ---- */
+
+void code_link(struct link *l, struct block *b)
+{
+	struct translation *from = l->from, *to = b->translation;
+
+	if (!from->block || !to || !list_is_empty(&l->node) ||
+	    from->block->gpa >> GUEST_PAGE_SHIFT != b->gpa >> GUEST_PAGE_SHIFT)
+		return;
+	uint8_t *entry = l->has_host_flags ? to->entry_host : to->entry;
+
+	list_append(&b->incoming, &l->node);
+	asm_patch(l->site, entry);
+}
+
+static void unlink_one(struct link *l)
+{
+	asm_patch(l->site, l->stub);
+	list_remove(&l->node);
+}
+
+void code_detach(struct code_cache *cc, struct block *b)
+{
+	struct translation *t = b->translation;
+
+	if (!t)
+		return;
+	b->translation = NULL;
+	b->heat = 0;
+	atomic_store_explicit(&b->code, cc->cold, memory_order_relaxed);
+	__atomic_store_n(&b->insns[0].exec, x_heat, __ATOMIC_RELAXED);
+	list_for_each_safe (it, &b->incoming)
+		unlink_one(list_entry(it, struct link, node));
+	for (unsigned n = 0; n < t->nr_links; n++)
+		list_remove(&t->links[n].node);
+	t->block = NULL;
+}
+
+/* ---- translating ---- */
+
+static unsigned count_branches(const struct block *b)
+{
+	unsigned nr = 0;
+
+	for (unsigned n = 0; n < b->nr; n++)
+		nr += !!(insn_rows[b->insns[n].row].attr & A_COND);
+	return nr;
+}
+
+void code_translate(struct code_cache *cc, struct cpu *c, struct block *b)
+{
+	struct emitter *e = &cc->emitter;
+	struct translation *t;
+	uint8_t *start;
+
+	if (b->translation)
+		return;
+	if (!make_room(cc, c)) {
+		b->heat = 0;
+		return;
+	}
+	start = part_start(cc, cc->part) + cc->used;
+	t = (struct translation *)(void *)start;
+	*t = (struct translation){.block = b};
+	memset(e, 0, offsetof(struct emitter, outs));
+	e->nr_outs = e->nr_records = 0;
+	e->is_full = e->is_ended = false;
+	e->code = cc;
+	e->cpu = c;
+	e->block = b;
+	e->translation = t;
+	/* One more than there can be, which spares a check of the last. */
+	e->max_links = count_branches(b) + 1;
+	e->o.at = start + sizeof(*t) + (e->max_links + 1) * sizeof(struct link);
+	e->o.end = start + CODE_MAX;
+	e->o.exec_delta = cc->executable - cc->writable;
+	if (!translate_block(e)) {
+		b->heat = HEAT_NEVER;
+		return;
+	}
+	t->size = (uint32_t)ALIGN_UP((size_t)(e->o.at - start), (size_t)64);
+	cc->used += t->size;
+	cc->filled[cc->part] = cc->used;
+	cc->stats.translations++;
+	cc->stats.bytes += t->size;
+	b->translation = t;
+	atomic_store_explicit(&b->code, t->entry + e->o.exec_delta, memory_order_release);
+	__atomic_store_n(&b->insns[0].exec, x_translated, __ATOMIC_RELEASE);
+}
+
+/* ---- entering ---- */
+
+static struct block *block_of(const struct insn *i)
+{
+	return container_of(i, struct block, insns[0]);
+}
+
+/* ---- running blocks ---- */
+
+void x_heat(struct cpu *c, const struct insn *i)
+{
+	struct block *b = block_of(i);
+
+	unsigned heat = atomic_load_explicit(&b->heat, memory_order_relaxed);
+
+	/* Of runs by two vCPUs at once one may be lost. */
+	if (heat < c->vm->code->heat) {
+		atomic_store_explicit(&b->heat, (uint16_t)++heat, memory_order_relaxed);
+		if (heat == c->vm->code->heat)
+			block_make_hot(c, b);
+	}
+	return b->translation ? x_translated(c, i) : b->first(c, i);
+}
+
+void x_translated(struct cpu *c, const struct insn *i)
+{
+	struct block *b = block_of(i);
+	void (*enter)(struct cpu *, const uint8_t *);
+	uint8_t *code = atomic_load_explicit(&b->code, memory_order_acquire);
+
+	if (!c->is_chaining || c->interpret_once) {
+		c->interpret_once = false;
+		return b->first(c, i);
+	}
+	c->block = NULL;
+	/* Nothing the interpreter runs for translated code may go on to another block. */
+	block_set_chaining(c, false);
+	enter = (void (*)(struct cpu *, const uint8_t *))(uintptr_t)c->vm->code->gates.enter;
+	enter(c, code);
+	block_set_chaining(c, true);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Translated code: its memory, how blocks are joined, and how the run loop enters it.
+ *
+ * A block of the block cache that has been run often gets a translation. Code memory is mapped
+ * twice, writable and executable, and filled in parts: when the last part is full the first is
+ * emptied, and its blocks are interpreted again until they have become hot once more. Jumps within
+ * a page lead directly from translation to translation (struct link) and are undone when the target
+ * goes. All others go by the vCPU's jump cache.
+ *
+ * Everything but translated_run() is called with the block cache's lock held.
+ */
+#ifndef ENGINE_SOFT_TRANSLATE_CODE_H
+#define ENGINE_SOFT_TRANSLATE_CODE_H
+
+#include "base/error.h"
+#include "engine/soft/cache.h"
+
+struct code_cache;
+struct soft_vm;
+
+/* A jump from one block into another of the same page. */
+struct link {
+	struct list node; /* in block.incoming of the target */
+	struct translation *from;
+	uint8_t *site;	       /* of the displacement, writable */
+	uint8_t *stub;	       /* where it leads while there is no target */
+	bool has_host_flags;   /* which entry it wants */
+};
+
+/* One block's code, in code memory: this, then links, code, records. */
+struct translation {
+	uint32_t size; /* bytes of all */
+	uint32_t nr_links;
+	struct block *block; /* NULL when it has been dropped */
+	uint8_t *entry, *entry_host; /* writable aliases; flags in the frame, in the host's */
+	struct link links[];
+};
+
+/* Counters, each kept by a vCPU or under the lock. */
+struct code_stats {
+	uint64_t translations, bytes, parts_dropped, links;
+};
+
+/*
+ * size: bytes of code memory; heat: runs of a block before it is translated; 0: defaults. Returns NULL with a sentence in err where the host gives no
+ * executable memory.
+ */
+struct code_cache *code_cache_new(struct soft_vm *vm, uint64_t size, unsigned heat,
+				  struct error *err);
+void code_cache_free(struct code_cache *cc);
+struct code_stats code_cache_stats(const struct code_cache *cc);
+
+/* Where jumps to a block without code lead. */
+uint8_t *code_cold(const struct code_cache *cc);
+
+/* Translates b for c, unless there is no room now. b's insns[0] then enters it. */
+void code_translate(struct code_cache *cc, struct cpu *c, struct block *b);
+
+/* Takes the translation from b, and every jump into it. */
+void code_detach(struct code_cache *cc, struct block *b);
+
+/* Joins link to b's translation, if both are still there. */
+void code_link(struct link *l, struct block *b);
+
+/* Exec functions of the first instruction of a block: counts, and enters translated code. */
+void x_heat(struct cpu *c, const struct insn *i);
+void x_translated(struct cpu *c, const struct insn *i);
+
+#endif

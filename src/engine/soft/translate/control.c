@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How translated code goes on: to the next block, to the interpreter, to the run loop. The ways out
+ * stand behind the straight code of the block.
+ */
+#include <string.h>
+
+#include "engine/soft/translate/emit_impl.h"
+
+#define CC_NE 5
+
+/* ---- gates ---- */
+
+void emit_call_gate(struct emitter *e, enum gate gate)
+{
+	asm_call_to(&e->o, code_gates(e->code)->at[gate]);
+}
+
+void emit_jump_gate(struct emitter *e, enum gate gate)
+{
+	asm_jmp_to(&e->o, code_gates(e->code)->at[gate]);
+}
+
+/* ---- records ---- */
+
+void record_use(struct emitter *e, const struct insn *i, uint8_t *site)
+{
+	unsigned n = e->nr_records;
+
+	if (!n || e->records[n - 1].insn != (unsigned)(i - e->insns) ||
+	    e->records[n - 1].nr_sites == ARRAY_SIZE(e->records[0].sites)) {
+		if (n == RECORDS_MAX) {
+			e->is_full = true;
+			return;
+		}
+		e->records[n].insn = (unsigned)(i - e->insns);
+		e->records[n].nr_sites = 0;
+		e->nr_records = ++n;
+	}
+	e->records[n - 1].sites[e->records[n - 1].nr_sites++] = site;
+}
+
+void emit_records(struct emitter *e)
+{
+	asm_align(&e->o, 0, 8);
+	for (unsigned n = 0; n < e->nr_records; n++) {
+		struct record r = {.insn = e->insns[e->records[n].insn], .block = e->block};
+
+		if (e->o.is_full || (size_t)(e->o.end - e->o.at) < sizeof(r)) {
+			e->is_full = true;
+			return;
+		}
+		for (unsigned k = 0; k < e->records[n].nr_sites; k++)
+			asm_patch(e->records[n].sites[k], e->o.at);
+		memcpy(e->o.at, &r, sizeof(r));
+		e->o.at += sizeof(r);
+	}
+}
+
+static void load_record(struct emitter *e, const struct insn *i)
+{
+	record_use(e, i, asm_lea_rip(&e->o, H_RAX));
+}
+
+/* ---- out of line ---- */
+
+static struct out *out_new(struct emitter *e, unsigned kind, uint8_t *site)
+{
+	struct out *out;
+
+	if (e->nr_outs == OUTS_MAX) {
+		e->is_full = true;
+		return &e->spare_out;
+	}
+	out = &e->outs[e->nr_outs++];
+	*out = (struct out){
+		.kind = kind,
+		.site = site,
+		.record = e->at,
+		.in_host = e->flags_in_host,
+		.in_frame = e->flags_in_frame,
+	};
+	return out;
+}
+
+void emit_slow(struct emitter *e, const struct insn *i, uint8_t *site, unsigned how)
+{
+	out_new(e, how & MEM_END ? OUT_SLOW_END : OUT_SLOW, site);
+}
+
+void emit_need_simd(struct emitter *e, bool with_avx)
+{
+	struct out *out;
+	uint8_t *ready;
+
+	if (e->has_simd && (!with_avx || e->has_avx))
+		return;
+	asm_load(&e->o, 4, H_RCX, FRAME(with_avx ? FRAME_AVX : FRAME_SIMD));
+	ready = asm_jrcxz(&e->o);
+	/* Not zero, the common case, goes around: JRCXZ reaches no further than this. */
+	asm8(&e->o, 0xeb);
+	asm8(&e->o, 5);
+	if (!e->o.is_full)
+		asm_patch8(ready, e->o.at);
+	out = out_new(e, with_avx ? OUT_AVX : OUT_SIMD, asm_jmp(&e->o));
+	out->resume = e->o.at;
+	e->has_simd = true;
+	e->has_avx |= with_avx;
+}
+
+static void save_for_exit(struct emitter *e, const struct out *out)
+{
+	if (out->in_host && !out->in_frame)
+		flags_save(&e->o);
+}
+
+/* ---- jumps within the page ---- */
+
+static bool is_in_page(int32_t target)
+{
+	return target >= 0 && target < 4096;
+}
+
+/* RCX = linear address of offset target. */
+static void load_target(struct emitter *e, int32_t target)
+{
+	asm_load(&e->o, 8, H_RCX, FRAME(FRAME_PAGE));
+	if (target)
+		asm_lea(&e->o, 8, H_RCX, MEM_BASE(H_RCX, target));
+}
+
+/* Where a link's jump leads until its target is known: to the run loop, which finds it. */
+static void write_link_stub(struct emitter *e, struct link *l, int32_t target, bool in_host)
+{
+	l->stub = e->o.at;
+	if (!e->o.is_full)
+		asm_patch(l->site, l->stub);
+	if (in_host)
+		flags_save(&e->o);
+	load_target(e, target);
+	asm_mov_imm(&e->o, H_RAX, (uintptr_t)l);
+	emit_jump_gate(e, GATE_LEAVE_LINK);
+}
+
+static struct link *link_new(struct emitter *e, uint8_t *site, bool has_host_flags)
+{
+	struct link *l = &e->translation->links[e->translation->nr_links];
+
+	if (e->translation->nr_links == e->max_links)
+		e->is_full = true;
+	else
+		e->translation->nr_links++;
+
+	*l = (struct link){
+		.from = e->translation, .site = site, .has_host_flags = has_host_flags};
+	list_init(&l->node);
+	return l;
+}
+
+/* Goes to the run loop if something is asked of the vCPU; changes no flags. */
+static void emit_poll(struct emitter *e, int32_t target, bool in_host, bool in_frame)
+{
+	struct out *out;
+	uint8_t *nothing;
+	bool host = e->flags_in_host, frame = e->flags_in_frame;
+
+	asm_load(&e->o, 8, H_RAX, FRAME(FRAME_CPU));
+	asm_load(&e->o, 4, H_RCX, MEM_BASE(H_RAX, offsetof(struct cpu, requests)));
+	nothing = asm_jrcxz(&e->o);
+	e->flags_in_host = in_host;
+	e->flags_in_frame = in_frame;
+	out = out_new(e, OUT_LEAVE, asm_jmp(&e->o));
+	out->target = target;
+	if (!e->o.is_full)
+		asm_patch8(nothing, e->o.at);
+	e->flags_in_host = host;
+	e->flags_in_frame = frame;
+}
+
+/* A jump to target of the page, patched when there is a translation of it. */
+static void emit_linked_jump(struct emitter *e, int32_t target, bool in_host)
+{
+	uint8_t *site;
+
+	asm_align(&e->o, 1, 4);
+	site = asm_jmp(&e->o);
+	write_link_stub(e, link_new(e, site, in_host), target, in_host);
+}
+
+static bool goes_back(const struct emitter *e, int32_t target)
+{
+	return target <= (int32_t)e->insns[e->at].off;
+}
+
+/* ---- jumps out of the page ---- */
+
+static uint8_t *compare_requests(struct emitter *e)
+{
+	asm_load(&e->o, 8, H_RAX, FRAME(FRAME_CPU));
+	asm_rm(&e->o, 4, 0x83, 7, MEM_BASE(H_RAX, offsetof(struct cpu, requests)));
+	asm8(&e->o, 0);
+	return asm_jcc(&e->o, CC_NE);
+}
+
+/* Finds RCX in the jump cache. sites: displacements of the jumps taken when something is in the way,
+ * first with RCX as it was, second with RCX ^ tag. */
+static void emit_lookup(struct emitter *e, uint8_t *sites[2])
+{
+	struct asm_out *o = &e->o;
+
+	sites[0] = compare_requests(e);
+	asm_mov_rr(o, 8, H_RAX, H_RCX);
+	asm_shift_ri(o, 8, 5, H_RAX, 14);
+	asm_rr(o, 4, 0x31, H_RCX, H_RAX);
+	asm_alu_ri(o, 4, 4, H_RAX, JUMP_CACHE_SIZE - 1);
+	_Static_assert(sizeof(struct jump_entry) == 16, "4 bits of shift");
+	asm_shift_ri(o, 4, 4, H_RAX, 4);
+	asm_rm(o, 8, 0x03, H_RAX, FRAME(FRAME_JUMPS));
+	asm_rm(o, 8, 0x33, H_RCX, FRAME(FRAME_TAG));
+	asm_rm(o, 8, 0x3b, H_RCX, MEM_BASE(H_RAX, offsetof(struct jump_entry, key)));
+	sites[1] = asm_jcc(o, CC_NE);
+}
+
+/* After it, RCX ^ tag still in RCX and the entry in RAX. */
+static void emit_jump_found(struct emitter *e)
+{
+	struct asm_out *o = &e->o;
+
+	asm_rm(o, 8, 0x33, H_RCX, FRAME(FRAME_TAG));
+	asm_alu_ri(o, 8, 4, H_RCX, -4096);
+	asm_store(o, 8, FRAME(FRAME_PAGE), H_RCX);
+	asm_load(o, 8, H_RAX, MEM_BASE(H_RAX, offsetof(struct jump_entry, block)));
+	asm_rm(o, 4, 0xff, 4, MEM_BASE(H_RAX, offsetof(struct block, code))); /* jmp [] */
+}
+
+void emit_jump_rcx(struct emitter *e, const struct insn *i,
+		   void (*commit)(struct emitter *e, const struct insn *i))
+{
+	uint8_t *sites[2];
+
+	emit_lookup(e, sites);
+	if (i) {
+		emit_slow(e, i, sites[0], MEM_END);
+		emit_slow(e, i, sites[1], MEM_END);
+	} else {
+		out_new(e, OUT_LEAVE, sites[0])->target = INT32_MIN;
+		out_new(e, OUT_MISS, sites[1]);
+	}
+	if (commit)
+		commit(e, i);
+	emit_jump_found(e);
+	e->is_ended = true;
+}
+
+/* ---- for emitters ---- */
+
+void emit_goto(struct emitter *e, int32_t target)
+{
+	if (is_in_page(target)) {
+		if (goes_back(e, target))
+			emit_poll(e, target, e->flags_in_host, e->flags_in_frame);
+		emit_linked_jump(e, target, e->flags_in_host && !e->flags_in_frame);
+	} else {
+		flags_clobber(e);
+		load_target(e, target);
+		emit_jump_rcx(e, NULL, NULL);
+	}
+	e->is_ended = true;
+}
+
+void emit_branch(struct emitter *e, unsigned cc, int32_t target)
+{
+	struct out *out;
+	bool is_direct = is_in_page(target) && !goes_back(e, target);
+
+	if (is_direct)
+		asm_align(&e->o, 2, 4);
+	out = out_new(e, OUT_BRANCH, asm_jcc(&e->o, cc));
+	out->target = target;
+}
+
+void emit_interpret(struct emitter *e, const struct insn *i)
+{
+	flags_clobber(e);
+	load_record(e, i);
+	emit_call_gate(e, GATE_INTERPRET);
+	e->flags_in_host = e->flags_in_frame = true;
+	e->has_simd = e->has_avx = false;
+}
+
+void emit_interpret_end(struct emitter *e, const struct insn *i)
+{
+	flags_clobber(e);
+	load_record(e, i);
+	emit_jump_gate(e, GATE_INTERPRET_END);
+	e->is_ended = true;
+}
+
+/* ---- what stands behind ---- */
+
+static void write_branch(struct emitter *e, const struct out *out)
+{
+	bool in_host = out->in_host && !out->in_frame;
+
+	e->flags_in_host = out->in_host;
+	e->flags_in_frame = out->in_frame;
+	if (!is_in_page(out->target)) {
+		flags_clobber(e);
+		load_target(e, out->target);
+		emit_jump_rcx(e, NULL, NULL);
+	} else if (goes_back(e, out->target)) {
+		emit_poll(e, out->target, out->in_host, out->in_frame);
+		emit_linked_jump(e, out->target, in_host);
+	} else {
+		write_link_stub(e, link_new(e, out->site, in_host), out->target, in_host);
+	}
+}
+
+static void write_out(struct emitter *e, const struct out *out)
+{
+	const struct insn *i = &e->insns[out->record];
+
+	if (!e->o.is_full)
+		asm_patch(out->site, e->o.at);
+	e->at = out->record;
+	switch (out->kind) {
+	case OUT_SLOW:
+		load_record(e, i);
+		emit_call_gate(e, GATE_SLOW);
+		asm_jmp_to(&e->o, out->resume);
+		break;
+	case OUT_SLOW_END:
+		load_record(e, i);
+		emit_jump_gate(e, GATE_INTERPRET_END);
+		break;
+	case OUT_SIMD:
+	case OUT_AVX:
+		save_for_exit(e, out);
+		load_record(e, i);
+		emit_call_gate(e, out->kind == OUT_AVX ? GATE_AVX : GATE_SIMD);
+		asm_jmp_to(&e->o, out->resume);
+		break;
+	case OUT_BRANCH:
+		write_branch(e, out);
+		break;
+	case OUT_MISS:
+		asm_rm(&e->o, 8, 0x33, H_RCX, FRAME(FRAME_TAG));
+		emit_jump_gate(e, GATE_LEAVE);
+		break;
+	case OUT_LEAVE:
+		save_for_exit(e, out);
+		if (out->target != INT32_MIN)
+			load_target(e, out->target);
+		emit_jump_gate(e, GATE_LEAVE);
+		break;
+	}
+}
+
+void emit_outs(struct emitter *e)
+{
+	/* Side exits add some of their own at the end. */
+	for (unsigned n = 0; n < e->nr_outs; n++) {
+		struct out out = e->outs[n];
+
+		write_out(e, &out);
+	}
+}

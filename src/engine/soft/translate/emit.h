@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What emitters of instructions are written with. An emitter turns one decoded instruction of
+ * 64-bit code into host instructions:
+ *
+ *   bool e_NAME(struct emitter *e, const struct insn *i)
+ *
+ * and returns false, with nothing written, for a form it leaves to the interpreter. Rows of the
+ * instruction table name their emitter (.emit). Runs on a vCPU's thread with the block cache's lock
+ * held.
+ *
+ * Registers while translated code runs. The guest's are in the host registers of the same name,
+ * except
+ *   guest RAX in R14, RCX in R15, RSP in R11; R11, R14, R15 in the frame (reg_get(), reg_put());
+ *   host RSP points to the frame (FRAME_*), RAX and RCX are free for one instruction's work.
+ * Vector registers are the guest's own once emit_need_simd() has been called in the block.
+ *
+ * Status flags are in the host's flags, or in the frame, or both; struct emitter knows which:
+ *   flags_clobber()  before anything that changes host flags and is not the guest's instruction:
+ *		      saves them if they are only there. Uses RAX.
+ *   flags_need()     before an instruction that reads guest flags, or writes only some. Uses RAX.
+ *   flags_written()  after an instruction that has left all six in the host's flags.
+ * A guest instruction that writes some flags needs flags_need() first, and flags_written() after.
+ *
+ * Memory: mem_access() checks the operand against the TLB and gives its host address; whatever the
+ * TLB does not allow goes to a slow path that runs the whole instruction in the interpreter and
+ * continues behind it. So nothing of the guest's state may have changed before the last
+ * mem_access() of an instruction.
+ */
+#ifndef ENGINE_SOFT_TRANSLATE_EMIT_H
+#define ENGINE_SOFT_TRANSLATE_EMIT_H
+
+#include "engine/soft/cache.h"
+#include "engine/soft/translate/asm.h"
+
+struct code_cache;
+struct translation;
+
+/* The frame: what translated code keeps at [RSP + FRAME_...]. */
+#define FRAME_R11     0
+#define FRAME_R14     8
+#define FRAME_R15     16
+#define FRAME_FLAGS   24 /* bits 8-15 SF ZF AF PF CF as LAHF gives them, bits 0-7 OF: 0 or 1 */
+#define FRAME_PAGE    32 /* linear address of the page the code is in */
+#define FRAME_TLB     40 /* cpu->tlb */
+#define FRAME_ADDEND  48 /* of the run of accesses in progress */
+#define FRAME_CPU     56
+#define FRAME_JUMPS   64  /* cpu->jump_cache */
+#define FRAME_TAG     72  /* cpu->jump_tag */
+#define FRAME_SIMD    80  /* 4 bytes: 1 while vector registers and MXCSR are the guest's */
+#define FRAME_AVX     84  /* 4 bytes: 1 while this includes their upper halves */
+#define FRAME_MXCSR   88  /* 4 bytes: the host's while SIMD is 1 */
+#define FRAME_TMP     96  /* 8 bytes for one instruction */
+#define FRAME_TMP2    104 /* 8 bytes for the gates */
+#define FRAME_SIZE    120 /* keeps the stack aligned for calls */
+#define FRAME(offset) MEM_BASE(H_RSP, offset)
+
+#define OUTS_MAX    320 /* slow paths and side exits of a block */
+#define RECORDS_MAX (BLOCK_INSNS_MAX * 2)
+
+/* An instruction of the block that may be run by the interpreter. Lies behind the block's code. */
+struct record {
+	struct insn insn; /* off counts from the start of the page */
+	struct block *block;
+};
+
+/* What stands out of line, written after the block's straight code. */
+struct out {
+	enum {
+		OUT_SLOW,	/* interpret the instruction, go on at resume */
+		OUT_SLOW_END,	/* interpret it and leave the block */
+		OUT_SIMD,	/* load the vector registers, go on at resume */
+		OUT_AVX,	/* with upper halves */
+		OUT_BRANCH,	/* side exit to target */
+		OUT_MISS,	/* an address that is not in the jump cache: RCX ^ tag */
+		OUT_LEAVE,	/* to the run loop, with rip in RCX */
+	} kind;
+	uint8_t *site, *resume; /* displacement of the jump that leads here, and where it returns */
+	unsigned record;
+	int32_t target; /* OUT_BRANCH: counts from the start of the page */
+	bool in_host, in_frame, is_backward;
+};
+
+struct emitter {
+	struct asm_out o;
+	const struct code_cache *code;
+	const struct cpu *cpu;
+	struct block *block;
+	unsigned page_off; /* of the block's first byte */
+
+	/* Where the guest's status flags are. */
+	bool flags_in_host, flags_in_frame;
+	bool has_simd, has_avx; /* known to be loaded at this point of the block */
+	unsigned scratch;	/* H_RAX or H_RCX: what mem_access() left free */
+
+	const struct insn *insns; /* of the block, off counts from the start of the page */
+	unsigned nr, at;	  /* how many, and which one is being emitted */
+	unsigned size;		  /* bytes of all of them */
+
+	struct out outs[OUTS_MAX], spare_out;
+	unsigned nr_outs;
+	struct {
+		unsigned insn;
+		uint8_t *sites[4]; /* displacements that want its address */
+		unsigned nr_sites;
+	} records[RECORDS_MAX];
+	unsigned nr_records;
+	struct translation *translation;
+	unsigned max_links;
+	bool is_full;
+	bool is_ended; /* the instruction just emitted leaves the block */
+};
+
+/* ---- registers: off is insn.reg or insn.rm ---- */
+
+#define REG_IS_HIGH(off) ((off) & 1) /* AH, CH, DH, BH */
+
+/* The host register of guest register off / 8: its own, or scratch loaded from the frame. */
+unsigned reg_get(struct emitter *e, unsigned off, unsigned scratch);
+/* The same for a register that will be wholly written (32 or 64 bits): scratch is not loaded. */
+unsigned reg_dst(struct emitter *e, unsigned off, unsigned scratch);
+/* Stores scratch back if the register lives in the frame; flags stay. host: what get or dst gave. */
+void reg_put(struct emitter *e, unsigned off, unsigned host);
+bool reg_is_in_frame(unsigned off);
+
+/* ---- flags ---- */
+
+void flags_clobber(struct emitter *e);
+void flags_need(struct emitter *e);
+static inline void flags_written(struct emitter *e)
+{
+	e->flags_in_host = true;
+	e->flags_in_frame = false;
+}
+
+/* ---- memory ---- */
+
+#define MEM_READ      0
+#define MEM_WRITE     BIT(0) /* also for read and write */
+#define MEM_FREE_RAX  BIT(1) /* RAX is left free */
+#define MEM_FREE_RCX  BIT(5) /* RCX is */
+#define MEM_FLAGS     BIT(2) /* the guest's flags are in the host's afterwards; implies FREE_RAX */
+#define MEM_END	      BIT(3) /* after the slow path the block is left, rip is where it led */
+#define MEM_ALIGNED   BIT(4) /* anything but a multiple of size goes to the slow path */
+
+/* Whether mem_access() can do this operand: most; not a RIP-relative one out of reach. */
+bool mem_is_possible(const struct insn *i);
+
+/*
+ * The memory operand of i, of size bytes (1-32), ready to be accessed in one instruction.
+ * Afterwards one of RAX and RCX holds part of the address, and the other one, e->scratch, is free.
+ * Clobbers host flags.
+ */
+struct mem_ref mem_access(struct emitter *e, const struct insn *i, unsigned size, unsigned how);
+
+/* The same for size bytes at guest register off / 8 plus disp: the stack, implicit operands. */
+struct mem_ref mem_access_at(struct emitter *e, const struct insn *i, unsigned off, int32_t disp,
+			     unsigned size, unsigned how);
+
+/* Effective address (no segment, truncated as addressed) to dst, no flags changed: LEA. */
+void emit_address(struct emitter *e, const struct insn *i, unsigned size, unsigned dst);
+
+/* ---- vectors ---- */
+
+/* Makes the vector registers the guest's from here on, or leaves to the interpreter. Flags stay. */
+void emit_need_simd(struct emitter *e, bool with_avx);
+
+/* ---- control ---- */
+
+/* The whole instruction by the interpreter; then on, or (END) to where it led. */
+void emit_interpret(struct emitter *e, const struct insn *i);
+void emit_interpret_end(struct emitter *e, const struct insn *i);
+
+/* Jumps to offset target of the page (any value); ends the straight code. */
+void emit_goto(struct emitter *e, int32_t target);
+/* A jump on condition cc to offset target of the page; the guest's flags are in the host's. */
+void emit_branch(struct emitter *e, unsigned cc, int32_t target);
+/*
+ * Jumps to the address in RCX, flags saved (flags_clobber()) before. When the way there is not known
+ * the instruction i is interpreted instead, if it is given; so commit() writes what changes the
+ * guest's state, in between, with RCX and RAX in use.
+ */
+void emit_jump_rcx(struct emitter *e, const struct insn *i,
+		   void (*commit)(struct emitter *e, const struct insn *i));
+
+/* A jump, whose displacement is at site, to a slow path for i as in mem_access(). */
+void emit_slow(struct emitter *e, const struct insn *i, uint8_t *site, unsigned how);
+
+/* Displacement of a call or jump to one of the code cache's gates is written. */
+enum gate {
+	GATE_SLOW,	    /* RAX record: interpret, go on; returns */
+	GATE_INTERPRET,	    /* the same, vector registers are not loaded afterwards; returns */
+	GATE_INTERPRET_END, /* RAX record: interpret, then to where it led */
+	GATE_SIMD,	    /* RAX record: load vector registers; returns */
+	GATE_AVX,	    /* with upper halves */
+	GATE_LEAVE,	    /* RCX rip */
+	GATE_LEAVE_LINK,    /* RCX rip, RAX struct link */
+	GATE_COLD,	    /* RAX block that has no code */
+	NR_GATES,
+};
+void emit_call_gate(struct emitter *e, enum gate gate);
+void emit_jump_gate(struct emitter *e, enum gate gate);
+
+#endif

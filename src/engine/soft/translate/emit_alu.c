@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Arithmetic: the host's own instruction on the guest's registers.
+ */
+#include "engine/soft/translate/emit.h"
+#include "engine/soft/translate/emitters.h"
+
+#define ALU_ADC 2
+#define ALU_SBB 3
+#define ALU_CMP 7
+
+static unsigned size_of(const struct insn *i)
+{
+	return PFX_SIZE(i->prefix);
+}
+
+static bool is_mem(const struct insn *i)
+{
+	return i->prefix & PFX_MEM;
+}
+
+static void emit_lock(struct emitter *e, const struct insn *i)
+{
+	if (i->prefix & PFX_LOCK)
+		asm8(&e->o, 0xf0);
+}
+
+/* An operation on a register with the register or memory operand as source: 03 and its like. */
+static void op_reg_mem(struct emitter *e, const struct insn *i, unsigned opcode, struct mem_ref m,
+		       bool is_stored)
+{
+	unsigned reg = reg_get(e, i->reg, e->scratch);
+
+	asm_rm(&e->o, size_of(i), opcode, reg, m);
+	if (is_stored)
+		reg_put(e, i->reg, reg);
+}
+
+/* ---- two operands ---- */
+
+static bool alu_with_imm(struct emitter *e, const struct insn *i, unsigned n, unsigned target)
+{
+	unsigned size = size_of(i);
+	bool reads = n == ALU_ADC || n == ALU_SBB;
+
+	if (is_mem(i)) {
+		unsigned how = (n == ALU_CMP ? MEM_READ : MEM_WRITE) | (reads ? MEM_FLAGS : 0);
+		struct mem_ref m = mem_access(e, i, size, how);
+
+		emit_lock(e, i);
+		asm_alu_mi(&e->o, size, n, m, (int32_t)i->imm);
+	} else {
+		unsigned reg;
+
+		if (REG_IS_HIGH(target))
+			return false;
+		if (reads)
+			flags_need(e);
+		reg = reg_get(e, target, H_RCX);
+		asm_alu_ri(&e->o, size, n, reg, (int32_t)i->imm);
+		if (n != ALU_CMP)
+			reg_put(e, target, reg);
+	}
+	flags_written(e);
+	return true;
+}
+
+static bool alu_with_reg(struct emitter *e, const struct insn *i, unsigned n, unsigned opcode)
+{
+	bool is_to_reg = opcode & 2, reads = n == ALU_ADC || n == ALU_SBB;
+	unsigned size = size_of(i);
+
+	if (REG_IS_HIGH(i->reg))
+		return false;
+	if (is_mem(i)) {
+		bool is_stored = !is_to_reg && n != ALU_CMP;
+		struct mem_ref m = mem_access(e, i, size,
+					      (is_stored ? MEM_WRITE : MEM_READ) |
+						      (reads ? MEM_FLAGS : 0));
+
+		if (is_to_reg) {
+			op_reg_mem(e, i, opcode, m, n != ALU_CMP);
+		} else {
+			unsigned reg = reg_get(e, i->reg, e->scratch);
+
+			emit_lock(e, i);
+			asm_rm(&e->o, size, opcode, reg, m);
+		}
+	} else {
+		unsigned dst = is_to_reg ? i->reg : i->rm, a, b;
+
+		if (REG_IS_HIGH(i->rm))
+			return false;
+		if (reads)
+			flags_need(e);
+		a = reg_get(e, i->reg, H_RCX);
+		b = i->rm == i->reg ? a : reg_get(e, i->rm, H_RAX);
+		asm_rr(&e->o, size, opcode, a, b);
+		if (n != ALU_CMP)
+			reg_put(e, dst, is_to_reg ? a : b);
+	}
+	flags_written(e);
+	return true;
+}
+
+bool e_alu(struct emitter *e, const struct insn *i)
+{
+	const struct insn_row *row = &insn_rows[i->row];
+
+	if (row->opcode >= 0x80)
+		return alu_with_imm(e, i, row->digit - 1u, i->rm);
+	if ((row->opcode & 7) >= 4)
+		return alu_with_imm(e, i, row->opcode >> 3, RAX * 8);
+	return alu_with_reg(e, i, row->opcode >> 3, row->opcode);
+}
+
+bool e_test(struct emitter *e, const struct insn *i)
+{
+	const struct insn_row *row = &insn_rows[i->row];
+	bool has_imm = row->opcode >= 0xa8, is_rax = has_imm && row->opcode < 0xf0;
+	unsigned size = size_of(i), target = is_rax ? RAX * 8 : i->rm;
+	unsigned opcode = size == 1 ? (has_imm ? 0xf6 : 0x84) : (has_imm ? 0xf7 : 0x85);
+
+	if (is_mem(i)) {
+		struct mem_ref m = mem_access(e, i, size, MEM_READ);
+
+		if (!has_imm && REG_IS_HIGH(i->reg))
+			return false;
+		asm_rm(&e->o, size, opcode, has_imm ? 0 : reg_get(e, i->reg, e->scratch), m);
+	} else {
+		unsigned reg;
+
+		if (REG_IS_HIGH(target) || (!has_imm && REG_IS_HIGH(i->reg)))
+			return false;
+		reg = reg_get(e, target, H_RCX);
+		asm_rr(&e->o, size, opcode,
+		       has_imm			 ? 0
+		       : i->reg == target ? reg
+						 : reg_get(e, i->reg, H_RAX),
+		       reg);
+	}
+	if (has_imm)
+		asm_imm(&e->o, size, i->imm);
+	flags_written(e);
+	return true;
+}
+
+/* ---- one operand ---- */
+
+bool e_unary(struct emitter *e, const struct insn *i)
+{
+	const struct insn_row *row = &insn_rows[i->row];
+	unsigned size = size_of(i), opcode = row->opcode, digit = row->digit - 1u;
+	bool is_not = !row->flags_written, is_partial = row->flags_written != FLAGS_STATUS && !is_not;
+
+	if (is_mem(i)) {
+		struct mem_ref m =
+			mem_access(e, i, size, MEM_WRITE | (is_partial ? MEM_FLAGS : 0));
+
+		emit_lock(e, i);
+		asm_rm(&e->o, size, opcode, digit, m);
+	} else {
+		unsigned reg;
+
+		if (REG_IS_HIGH(i->rm))
+			return false;
+		if (is_partial)
+			flags_need(e);
+		reg = reg_get(e, i->rm, H_RCX);
+		asm_rr(&e->o, size, opcode, digit, reg);
+		reg_put(e, i->rm, reg);
+	}
+	if (!is_not)
+		flags_written(e);
+	return true;
+}
+
+/* ---- shifts ---- */
+
+/*
+ * A count of 0 changes no flags, rotations only some: then the guest's flags have to be there. Of a
+ * count in CL nothing is known.
+ */
+bool e_shift(struct emitter *e, const struct insn *i)
+{
+	const struct insn_row *row = &insn_rows[i->row];
+	unsigned size = size_of(i), opcode = row->opcode, digit = row->digit - 1u;
+	bool is_by_cl = opcode >= 0xd2, is_by_imm = opcode < 0xd0;
+	unsigned count = is_by_imm ? (unsigned)i->imm & (size == 8 ? 63 : 31) : 1;
+	bool needs = is_by_cl || !count || row->flags_written != FLAGS_STATUS;
+
+	if (is_mem(i)) {
+		struct mem_ref m = mem_access(e, i, size, MEM_WRITE | MEM_FREE_RCX);
+
+		if (needs) {
+			/* Restoring flags takes RAX, which the address may be in. */
+			asm_lea(&e->o, 8, H_RCX, m);
+			flags_need(e);
+			asm_mov_rr(&e->o, 8, H_RAX, H_RCX);
+			m = MEM_BASE(H_RAX, 0);
+		}
+		if (is_by_cl)
+			asm_mov_rr(&e->o, 4, H_RCX, reg_get(e, RCX * 8, H_RCX));
+		asm_rm(&e->o, size, opcode, digit, m);
+		if (is_by_imm)
+			asm8(&e->o, (uint8_t)i->imm);
+	} else {
+		unsigned reg;
+
+		if (REG_IS_HIGH(i->rm))
+			return false;
+		if (needs)
+			flags_need(e);
+		if (is_by_cl)
+			asm_mov_rr(&e->o, 4, H_RCX, reg_get(e, RCX * 8, H_RCX));
+		reg = reg_get(e, i->rm, H_RAX);
+		asm_rr(&e->o, size, opcode, digit, reg);
+		if (is_by_imm)
+			asm8(&e->o, (uint8_t)i->imm);
+		reg_put(e, i->rm, reg);
+	}
+	flags_written(e);
+	return true;
+}
+
+/* ---- IMUL with two and three operands ---- */
+
+bool e_imul(struct emitter *e, const struct insn *i)
+{
+	const struct insn_row *row = &insn_rows[i->row];
+	bool has_imm = row->map == MAP_1;
+	unsigned size = size_of(i), opcode = has_imm ? row->opcode : 0x0faf, reg;
+
+	if (is_mem(i)) {
+		struct mem_ref m = mem_access(e, i, size, MEM_READ);
+
+		reg = has_imm && size > 2 ? reg_dst(e, i->reg, e->scratch)
+					  : reg_get(e, i->reg, e->scratch);
+		asm_rm(&e->o, size, opcode, reg, m);
+	} else {
+		unsigned rm = reg_get(e, i->rm, H_RAX);
+
+		reg = reg_get(e, i->reg, H_RCX);
+		asm_rr(&e->o, size, opcode, reg, rm);
+	}
+	if (has_imm && opcode == 0x6b)
+		asm8(&e->o, (uint8_t)i->imm);
+	else if (has_imm)
+		asm_imm(&e->o, size, i->imm);
+	reg_put(e, i->reg, reg);
+	flags_written(e);
+	return true;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Near branches of 64-bit code.
+ */
+#include "engine/soft/translate/emit.h"
+#include "engine/soft/translate/emitters.h"
+
+#define GUEST_RSP H_R11
+#define RSP_OFF	  (RSP * 8)
+
+/* Offset in the page that a relative branch leads to; false when it is further than 2 GiB off. */
+static bool target_of(const struct insn *i, int32_t *target)
+{
+	int64_t t = (int64_t)i->off + i->len + (int64_t)i->imm;
+
+	*target = (int32_t)t;
+	return t == *target;
+}
+
+bool e_jcc(struct emitter *e, const struct insn *i)
+{
+	int32_t target;
+
+	if (!target_of(i, &target))
+		return false;
+	flags_need(e);
+	emit_branch(e, insn_rows[i->row].opcode & 15, target);
+	return true;
+}
+
+bool e_jmp(struct emitter *e, const struct insn *i)
+{
+	int32_t target;
+
+	if (!target_of(i, &target))
+		return false;
+	emit_goto(e, target);
+	return true;
+}
+
+/* Stores the address of the next instruction at the top of the stack. */
+static void push_return(struct emitter *e, const struct insn *i)
+{
+	struct mem_ref m = mem_access_at(e, i, RSP_OFF, -8, 8, MEM_WRITE | MEM_END);
+
+	asm_load(&e->o, 8, H_RCX, FRAME(FRAME_PAGE));
+	asm_lea(&e->o, 8, H_RCX, MEM_BASE(H_RCX, i->off + i->len));
+	asm_store(&e->o, 8, m, H_RCX);
+}
+
+static void commit_push(struct emitter *e, const struct insn *i)
+{
+	asm_lea(&e->o, 8, GUEST_RSP, MEM_BASE(GUEST_RSP, -8));
+}
+
+/* A store below the stack pointer is nothing the guest can tell from none. */
+bool e_call(struct emitter *e, const struct insn *i)
+{
+	int32_t target;
+
+	if (!target_of(i, &target))
+		return false;
+	push_return(e, i);
+	commit_push(e, i);
+	emit_goto(e, target);
+	return true;
+}
+
+static void commit_pop(struct emitter *e, const struct insn *i)
+{
+	int32_t more = insn_rows[i->row].opcode == 0xc2 ? (uint16_t)i->imm : 0;
+
+	asm_lea(&e->o, 8, GUEST_RSP, MEM_BASE(GUEST_RSP, 8 + more));
+}
+
+bool e_ret(struct emitter *e, const struct insn *i)
+{
+	struct mem_ref m;
+
+	m = mem_access_at(e, i, RSP_OFF, 0, 8, MEM_READ | MEM_END);
+	asm_load(&e->o, 8, H_RCX, m);
+	emit_jump_rcx(e, i, commit_pop);
+	return true;
+}
+
+static void load_target(struct emitter *e, const struct insn *i)
+{
+	if (i->prefix & PFX_MEM) {
+		struct mem_ref m = mem_access(e, i, 8, MEM_READ | MEM_END);
+
+		asm_load(&e->o, 8, H_RCX, m);
+	} else {
+		flags_clobber(e);
+		asm_mov_rr(&e->o, 8, H_RCX, reg_get(e, i->rm, H_RCX));
+	}
+}
+
+bool e_jmp_indirect(struct emitter *e, const struct insn *i)
+{
+	load_target(e, i);
+	emit_jump_rcx(e, i, NULL);
+	return true;
+}
+
+bool e_call_indirect(struct emitter *e, const struct insn *i)
+{
+	load_target(e, i);
+	asm_store(&e->o, 8, FRAME(FRAME_TMP), H_RCX);
+	push_return(e, i);
+	asm_load(&e->o, 8, H_RCX, FRAME(FRAME_TMP));
+	emit_jump_rcx(e, i, commit_push);
+	return true;
+}

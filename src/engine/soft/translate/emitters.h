@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Emitters, as the rows of the instruction table name them (emit.h tells what an emitter is).
+ */
+#ifndef ENGINE_SOFT_TRANSLATE_EMITTERS_H
+#define ENGINE_SOFT_TRANSLATE_EMITTERS_H
+
+#include <stdbool.h>
+
+struct emitter;
+struct insn;
+
+#define EMITTER(name) bool name(struct emitter *e, const struct insn *i);
+
+/* emit_alu.c */
+EMITTER(e_alu)	 /* ADD to CMP, opcodes 00-3f and 80-83 */
+EMITTER(e_test)
+EMITTER(e_unary) /* INC, DEC, NEG, NOT */
+EMITTER(e_shift) /* by CL, 1, imm8: C0, C1, D0-D3 */
+EMITTER(e_imul)	 /* 69, 6B, 0F AF */
+
+/* emit_move.c */
+EMITTER(e_mov)
+EMITTER(e_mov_imm)
+EMITTER(e_extend) /* MOVZX, MOVSX, MOVSXD */
+EMITTER(e_lea)
+EMITTER(e_widen)  /* CBW to CQO */
+EMITTER(e_nop)
+EMITTER(e_setcc)
+EMITTER(e_cmov)
+
+/* emit_stack.c */
+EMITTER(e_push)
+EMITTER(e_pop)
+EMITTER(e_leave)
+
+/* emit_branch.c */
+EMITTER(e_jcc)
+EMITTER(e_jmp)
+EMITTER(e_call)
+EMITTER(e_ret)
+EMITTER(e_jmp_indirect)
+EMITTER(e_call_indirect)
+
+#undef EMITTER
+
+#endif

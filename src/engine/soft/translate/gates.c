@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The ways between C and translated code, written once per code cache. Coming from C, the guest's
+ * registers are loaded from struct cpu and the frame is made; going to C, everything is stored, so
+ * that C sees the vCPU as the interpreter leaves it and may unwind at any time.
+ */
+#include "engine/soft/mmu.h"
+#include "engine/soft/translate/emit_impl.h"
+
+#define CPU(field)  MEM_BASE(H_RCX, offsetof(struct cpu, field))
+#define CPU_GPR(n)  MEM_BASE(H_RCX, offsetof(struct cpu, gpr) + (n) * 8)
+#define XMM(n)	    MEM_BASE(H_RCX, offsetof(struct cpu, fpu.xmm) + (n) * 16)
+#define YMM_HIGH(n) MEM_BASE(H_RCX, offsetof(struct cpu, fpu.ymm_high) + (n) * 16)
+
+#define CC_E  4
+#define CC_NE 5
+#define ADD   0
+#define AND   4
+#define SUB   5
+#define CMP   7
+
+#define RETURN_ADDRESS 8 /* in a gate that was called RSP is this far below the frame */
+
+static const uint8_t callee_saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
+
+static void push(struct asm_out *o, unsigned reg)
+{
+	if (reg & 8)
+		asm8(o, 0x41);
+	asm8(o, 0x50 | (reg & 7));
+}
+
+static void pop(struct asm_out *o, unsigned reg)
+{
+	if (reg & 8)
+		asm8(o, 0x41);
+	asm8(o, 0x58 | (reg & 7));
+}
+
+/* ---- general registers and flags ---- */
+
+/* RFLAGS to FRAME_FLAGS. RCX: cpu. RAX and RDX are used. */
+static void load_flags(struct asm_out *o, unsigned shift)
+{
+	asm_load(o, 4, H_RAX, CPU(rflags));
+	asm_mov_rr(o, 4, H_RDX, H_RAX);
+	asm_shift_ri(o, 4, 5, H_RDX, 11); /* OF is bit 11 */
+	asm_alu_ri(o, 4, AND, H_RDX, 1);
+	asm_shift_ri(o, 4, 4, H_RAX, 8);
+	asm_mov_rr(o, 1, H_RAX, H_RDX);
+	asm_store(o, 4, FRAME(FRAME_FLAGS + shift), H_RAX);
+}
+
+/* From struct cpu to registers and frame; host flags are the guest's afterwards. */
+static void load_state(struct asm_out *o, unsigned shift)
+{
+	asm_load(o, 8, H_RCX, FRAME(FRAME_CPU + shift));
+	asm_load(o, 8, H_RAX, CPU(tlb));
+	asm_store(o, 8, FRAME(FRAME_TLB + shift), H_RAX);
+	asm_load(o, 8, H_RAX, CPU(jump_tag));
+	asm_store(o, 8, FRAME(FRAME_TAG + shift), H_RAX);
+	load_flags(o, shift);
+	for (unsigned n = 0; n < 16; n++) {
+		struct mem_ref slot;
+
+		if (guest_home[n] != H_NONE) {
+			asm_load(o, 8, guest_home[n], CPU_GPR(n));
+			continue;
+		}
+		slot = frame_slot(n);
+		slot.disp += (int32_t)shift;
+		asm_load(o, 8, H_RAX, CPU_GPR(n));
+		asm_store(o, 8, slot, H_RAX);
+	}
+	flags_restore(o, shift);
+}
+
+/* And back; RAX stays, RCX becomes cpu. Flags come from the frame. */
+static void store_state(struct asm_out *o, unsigned shift)
+{
+	asm_load(o, 8, H_RCX, FRAME(FRAME_CPU + shift));
+	for (unsigned n = 0; n < 16; n++)
+		if (guest_home[n] != H_NONE)
+			asm_store(o, 8, CPU_GPR(n), guest_home[n]);
+	for (unsigned n = 0; n < 16; n++) {
+		struct mem_ref slot;
+
+		if (guest_home[n] != H_NONE)
+			continue;
+		slot = frame_slot(n);
+		slot.disp += (int32_t)shift;
+		asm_load(o, 8, H_RDX, slot);
+		asm_store(o, 8, CPU_GPR(n), H_RDX);
+	}
+	asm_load(o, 8, H_RDX, FRAME(FRAME_PAGE + shift));
+	asm_store(o, 8, CPU_GPR(SLOT_RIP), H_RDX);
+	asm_load(o, 4, H_RDX, FRAME(FRAME_FLAGS + shift));
+	asm_mov_rr(o, 4, H_RSI, H_RDX);
+	asm_shift_ri(o, 4, 5, H_RSI, 8);
+	asm_alu_ri(o, 4, AND, H_RSI, FLAGS_STATUS & 0xff);
+	asm_alu_ri(o, 4, AND, H_RDX, 1);
+	asm_shift_ri(o, 4, 4, H_RDX, 11);
+	asm_rr(o, 4, 0x09, H_RDX, H_RSI); /* or esi, edx */
+	asm_load(o, 8, H_RDX, CPU(rflags));
+	asm_alu_ri(o, 8, AND, H_RDX, ~(int32_t)FLAGS_STATUS);
+	asm_rr(o, 8, 0x09, H_RSI, H_RDX);
+	asm_store(o, 8, CPU(rflags), H_RDX);
+}
+
+/* ---- vector registers ---- */
+
+static void vector_move(struct asm_out *o, bool is_store, unsigned reg, struct mem_ref m)
+{
+	struct host_insn h = {.map = MAP_0F,
+			      .prefix = P_NONE,
+			      .opcode = is_store ? 0x11 : 0x10,
+			      .reg = (uint8_t)reg,
+			      .rm = H_NONE,
+			      .mem = m};
+
+	asm_insn(o, &h);
+}
+
+/* VINSERTF128 and VEXTRACTF128 of the upper half. */
+static void high_move(struct asm_out *o, bool is_store, unsigned reg, struct mem_ref m)
+{
+	struct host_insn h = {.map = MAP_0F3A,
+			      .prefix = P_66,
+			      .opcode = is_store ? 0x19 : 0x18,
+			      .is_vex = true,
+			      .l = true,
+			      .reg = (uint8_t)reg,
+			      .vvvv = is_store ? 0 : (uint8_t)reg,
+			      .rm = H_NONE,
+			      .mem = m,
+			      .has_imm8 = true,
+			      .imm8 = 1};
+
+	asm_insn(o, &h);
+}
+
+static void mxcsr_move(struct asm_out *o, bool is_store, struct mem_ref m)
+{
+	asm_rm(o, 4, 0x0fae, is_store ? 3 : 2, m);
+}
+
+static void vzeroupper(struct asm_out *o)
+{
+	asm8(o, 0xc5);
+	asm8(o, 0xf8);
+	asm8(o, 0x77);
+}
+
+/*
+ * The guest's registers to struct cpu, if they are loaded; they are not afterwards. RCX: cpu. RAX
+ * and RCX stay.
+ */
+static void store_vectors(struct asm_out *o, unsigned shift, bool has_avx)
+{
+	uint8_t *none, *no_avx;
+
+	asm_alu_mi(o, 4, CMP, FRAME(FRAME_SIMD + shift), 0);
+	none = asm_jcc(o, CC_E);
+	asm_alu_mi(o, 4, AND, FRAME(FRAME_SIMD + shift), 0);
+	for (unsigned n = 0; n < 16; n++)
+		vector_move(o, true, n, XMM(n));
+	mxcsr_move(o, true, CPU(fpu.mxcsr));
+	mxcsr_move(o, false, FRAME(FRAME_MXCSR + shift));
+	if (has_avx) {
+		asm_alu_mi(o, 4, CMP, FRAME(FRAME_AVX + shift), 0);
+		no_avx = asm_jcc(o, CC_E);
+		asm_alu_mi(o, 4, AND, FRAME(FRAME_AVX + shift), 0);
+		for (unsigned n = 0; n < 16; n++)
+			high_move(o, true, n, YMM_HIGH(n));
+		vzeroupper(o);
+		asm_patch(no_avx, o->at);
+	}
+	asm_patch(none, o->at);
+}
+
+/* EDX: 1 for the low halves, 3 for all, 0 for nothing. */
+static void load_vectors(struct asm_out *o, unsigned shift, bool has_avx)
+{
+	uint8_t *none, *no_avx;
+
+	asm_rr(o, 4, 0x85, H_RDX, H_RDX);
+	none = asm_jcc(o, CC_E);
+	asm_load(o, 8, H_RCX, FRAME(FRAME_CPU + shift));
+	mxcsr_move(o, true, FRAME(FRAME_MXCSR + shift));
+	mxcsr_move(o, false, CPU(fpu.mxcsr));
+	for (unsigned n = 0; n < 16; n++)
+		vector_move(o, false, n, XMM(n));
+	asm_mov_imm(o, H_RAX, 1);
+	asm_store(o, 4, FRAME(FRAME_SIMD + shift), H_RAX);
+	if (has_avx) {
+		asm_shift_ri(o, 4, 5, H_RDX, 1);
+		asm_store(o, 4, FRAME(FRAME_AVX + shift), H_RDX);
+		asm_rr(o, 4, 0x85, H_RDX, H_RDX);
+		no_avx = asm_jcc(o, CC_E);
+		for (unsigned n = 0; n < 16; n++)
+			high_move(o, false, n, YMM_HIGH(n));
+		asm_patch(no_avx, o->at);
+	}
+	asm_patch(none, o->at);
+}
+
+/* ---- gates ---- */
+
+static void leave_frame(struct asm_out *o)
+{
+	asm_alu_ri(o, 8, ADD, H_RSP, FRAME_SIZE);
+	for (unsigned n = ARRAY_SIZE(callee_saved); n--;)
+		pop(o, callee_saved[n]);
+	asm8(o, 0xc3);
+}
+
+static void write_enter(struct asm_out *o, struct gates *g)
+{
+	g->enter = o->at + o->exec_delta;
+	for (unsigned n = 0; n < ARRAY_SIZE(callee_saved); n++)
+		push(o, callee_saved[n]);
+	asm_alu_ri(o, 8, SUB, H_RSP, FRAME_SIZE);
+	asm_store(o, 8, FRAME(FRAME_CPU), H_RDI);
+	asm_store(o, 8, FRAME(FRAME_TMP), H_RSI);
+	asm_lea(o, 8, H_RAX, MEM_BASE(H_RDI, offsetof(struct cpu, jump_cache)));
+	asm_store(o, 8, FRAME(FRAME_JUMPS), H_RAX);
+	asm_load(o, 8, H_RAX, MEM_BASE(H_RDI, offsetof(struct cpu, gpr) + SLOT_RIP * 8));
+	asm_alu_ri(o, 8, AND, H_RAX, -4096);
+	asm_store(o, 8, FRAME(FRAME_PAGE), H_RAX);
+	asm_rr(o, 4, 0x31, H_RAX, H_RAX);
+	asm_store(o, 4, FRAME(FRAME_SIMD), H_RAX);
+	asm_store(o, 4, FRAME(FRAME_AVX), H_RAX);
+	load_state(o, 0);
+	asm_rm(o, 4, 0xff, 4, FRAME(FRAME_TMP)); /* jmp */
+}
+
+/* Calls fn(cpu, record) with the state stored; the record is in RAX. Its answer is in EAX. */
+static void call_c(struct asm_out *o, unsigned shift, void *fn)
+{
+	asm_mov_rr(o, 8, H_RDI, H_RCX);
+	asm_mov_rr(o, 8, H_RSI, H_RAX);
+	if (shift)
+		asm_alu_ri(o, 8, SUB, H_RSP, 16 - RETURN_ADDRESS);
+	asm_mov_imm(o, H_RAX, (uintptr_t)fn);
+	asm8(o, 0xff); /* call rax */
+	asm8(o, 0xd0);
+	if (shift)
+		asm_alu_ri(o, 8, ADD, H_RSP, 16 - RETURN_ADDRESS);
+}
+
+/* After call_c() in a called gate: to the run loop if it said so. */
+static void leave_if_told(struct asm_out *o)
+{
+	uint8_t *stay;
+
+	asm_rr(o, 4, 0x85, H_RAX, H_RAX);
+	stay = asm_jcc(o, CC_E);
+	asm_alu_ri(o, 8, ADD, H_RSP, RETURN_ADDRESS);
+	leave_frame(o);
+	asm_patch(stay, o->at);
+}
+
+static uint8_t *begin_gate(struct asm_out *o)
+{
+	asm_align(o, 0, 16);
+	return o->at;
+}
+
+/* EDX = which vector registers are loaded, as load_vectors() takes it; kept over calls in RBX. */
+static void note_vectors(struct asm_out *o, unsigned shift)
+{
+	asm_load(o, 4, H_RBX, FRAME(FRAME_AVX + shift));
+	asm_lea(o, 4, H_RBX, (struct mem_ref){.base = H_NONE, .index = H_RBX, .scale = 1});
+	asm_rm(o, 4, 0x0b, H_RBX, FRAME(FRAME_SIMD + shift)); /* or */
+}
+
+static void write_slow(struct asm_out *o, bool has_avx)
+{
+	store_state(o, RETURN_ADDRESS);
+	note_vectors(o, RETURN_ADDRESS);
+	store_vectors(o, RETURN_ADDRESS, has_avx);
+	call_c(o, RETURN_ADDRESS, translated_interpret);
+	leave_if_told(o);
+	asm_mov_rr(o, 4, H_RDX, H_RBX);
+	load_vectors(o, RETURN_ADDRESS, has_avx);
+	load_state(o, RETURN_ADDRESS);
+	asm8(o, 0xc3);
+}
+
+static void write_interpret(struct asm_out *o, bool has_avx)
+{
+	store_state(o, RETURN_ADDRESS);
+	store_vectors(o, RETURN_ADDRESS, has_avx);
+	call_c(o, RETURN_ADDRESS, translated_interpret);
+	leave_if_told(o);
+	load_state(o, RETURN_ADDRESS);
+	asm8(o, 0xc3);
+}
+
+/* Loads vector registers; fn finds out whether they may be used, and which there are. */
+static void write_simd(struct asm_out *o, bool has_avx, void *fn)
+{
+	store_state(o, RETURN_ADDRESS);
+	store_vectors(o, RETURN_ADDRESS, has_avx);
+	call_c(o, RETURN_ADDRESS, fn);
+	/* 1 or 3 to load, 0 to leave: as load_vectors() takes it, and the other way around. */
+	asm_mov_rr(o, 4, H_RDX, H_RAX);
+	asm_alu_ri(o, 4, CMP, H_RAX, 1);
+	asm_rr(o, 4, 0x19, H_RAX, H_RAX); /* sbb: all ones if it was 0 */
+	leave_if_told(o);
+	load_vectors(o, RETURN_ADDRESS, has_avx);
+	load_state(o, RETURN_ADDRESS);
+	asm8(o, 0xc3);
+}
+
+/* The jump cache is looked up as in emit_lookup(), for cpu->rip. */
+static void write_interpret_end(struct asm_out *o, bool has_avx)
+{
+	uint8_t *stay, *miss;
+
+	store_state(o, 0);
+	store_vectors(o, 0, has_avx);
+	call_c(o, 0, translated_interpret_end);
+	asm_rr(o, 4, 0x85, H_RAX, H_RAX);
+	stay = asm_jcc(o, CC_E);
+	miss = o->at;
+	leave_frame(o);
+	asm_patch(stay, o->at);
+	asm_load(o, 8, H_RCX, FRAME(FRAME_CPU));
+	asm_load(o, 8, H_RDX, CPU(rip));
+	asm_mov_rr(o, 8, H_RAX, H_RDX);
+	asm_shift_ri(o, 8, 5, H_RAX, 14);
+	asm_rr(o, 4, 0x31, H_RDX, H_RAX);
+	asm_alu_ri(o, 4, AND, H_RAX, JUMP_CACHE_SIZE - 1);
+	asm_shift_ri(o, 4, 4, H_RAX, 4);
+	asm_rm(o, 8, 0x03, H_RAX, FRAME(FRAME_JUMPS));
+	asm_mov_rr(o, 8, H_RSI, H_RDX);
+	asm_rm(o, 8, 0x33, H_RSI, CPU(jump_tag));
+	asm_rm(o, 8, 0x3b, H_RSI, MEM_BASE(H_RAX, offsetof(struct jump_entry, key)));
+	asm_patch(asm_jcc(o, CC_NE), miss);
+	asm_alu_ri(o, 8, AND, H_RDX, -4096);
+	asm_store(o, 8, FRAME(FRAME_PAGE), H_RDX);
+	asm_load(o, 8, H_RAX, MEM_BASE(H_RAX, offsetof(struct jump_entry, block)));
+	asm_store(o, 8, FRAME(FRAME_TMP), H_RAX);
+	load_state(o, 0);
+	asm_load(o, 8, H_RAX, FRAME(FRAME_TMP));
+	asm_rm(o, 4, 0xff, 4, MEM_BASE(H_RAX, offsetof(struct block, code)));
+}
+
+static void write_leave(struct asm_out *o, struct gates *g, bool has_avx)
+{
+	g->at[GATE_LEAVE_LINK] = begin_gate(o);
+	asm_store(o, 8, FRAME(FRAME_TMP), H_RAX);
+	asm_load(o, 8, H_RAX, FRAME(FRAME_CPU));
+	asm_store(o, 8, MEM_BASE(H_RAX, offsetof(struct cpu, rip)), H_RCX);
+	asm_load(o, 8, H_RCX, FRAME(FRAME_TMP));
+	asm_store(o, 8, MEM_BASE(H_RAX, offsetof(struct cpu, link)), H_RCX);
+	uint8_t *join = o->at;
+
+	store_state(o, 0);
+	store_vectors(o, 0, has_avx);
+	leave_frame(o);
+
+	g->at[GATE_COLD] = begin_gate(o);
+	asm_load(o, 4, H_RCX, MEM_BASE(H_RAX, offsetof(struct block, gpa)));
+	asm_alu_ri(o, 4, AND, H_RCX, 4095);
+	asm_rm(o, 8, 0x03, H_RCX, FRAME(FRAME_PAGE));
+	g->at[GATE_LEAVE] = o->at;
+	asm_load(o, 8, H_RAX, FRAME(FRAME_CPU));
+	asm_store(o, 8, MEM_BASE(H_RAX, offsetof(struct cpu, rip)), H_RCX);
+	asm_jmp_to(o, join);
+}
+
+void gates_write(struct asm_out *o, struct gates *g)
+{
+	bool has_avx = __builtin_cpu_supports("avx");
+
+	write_enter(o, g);
+	g->at[GATE_SLOW] = begin_gate(o);
+	write_slow(o, has_avx);
+	g->at[GATE_INTERPRET] = begin_gate(o);
+	write_interpret(o, has_avx);
+	g->at[GATE_SIMD] = begin_gate(o);
+	write_simd(o, has_avx, translated_simd);
+	g->at[GATE_AVX] = begin_gate(o);
+	write_simd(o, has_avx, translated_avx);
+	g->at[GATE_INTERPRET_END] = begin_gate(o);
+	write_interpret_end(o, has_avx);
+	write_leave(o, g, has_avx);
+	BUG_ON(o->is_full);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Operands of translated instructions: guest registers, status flags, and memory through the TLB.
+ */
+#include "engine/soft/mmu.h"
+#include "engine/soft/translate/emit_impl.h"
+
+#define ALU_ADD 0
+#define ALU_AND 4
+
+/* ---- registers ---- */
+
+const uint8_t guest_home[16] = {
+	[RAX] = H_R14, [RCX] = H_R15, [RDX] = H_RDX,  [RBX] = H_RBX,  [RSP] = H_R11, [RBP] = H_RBP,
+	[RSI] = H_RSI, [RDI] = H_RDI, [R8] = H_R8,    [R9] = H_R9,    [R10] = H_R10, [R11] = H_NONE,
+	[R12] = H_R12, [R13] = H_R13, [R14] = H_NONE, [R15] = H_NONE,
+};
+
+struct mem_ref frame_slot(unsigned guest)
+{
+	return FRAME(guest == R11 ? FRAME_R11 : guest == R14 ? FRAME_R14 : FRAME_R15);
+}
+
+bool reg_is_in_frame(unsigned off)
+{
+	return guest_home[off / 8] == H_NONE;
+}
+
+unsigned reg_get(struct emitter *e, unsigned off, unsigned scratch)
+{
+	unsigned home = guest_home[off / 8];
+
+	if (home != H_NONE)
+		return home;
+	asm_load(&e->o, 8, scratch, frame_slot(off / 8));
+	return scratch;
+}
+
+unsigned reg_dst(struct emitter *e, unsigned off, unsigned scratch)
+{
+	unsigned home = guest_home[off / 8];
+
+	return home != H_NONE ? home : scratch;
+}
+
+void reg_put(struct emitter *e, unsigned off, unsigned host)
+{
+	if (reg_is_in_frame(off))
+		asm_store(&e->o, 8, frame_slot(off / 8), host);
+}
+
+/* ---- flags ---- */
+
+void flags_save(struct asm_out *o)
+{
+	asm8(o, 0x9f); /* lahf */
+	asm8(o, 0x0f); /* seto al */
+	asm8(o, 0x90);
+	asm8(o, 0xc0);
+	asm_store(o, 4, FRAME(FRAME_FLAGS), H_RAX);
+}
+
+void flags_restore(struct asm_out *o, unsigned shift)
+{
+	asm_load(o, 4, H_RAX, FRAME(FRAME_FLAGS + shift));
+	asm8(o, 0x04); /* add al, 127: sets OF if it was 1 */
+	asm8(o, 0x7f);
+	asm8(o, 0x9e); /* sahf */
+}
+
+void flags_clobber(struct emitter *e)
+{
+	if (e->flags_in_host && !e->flags_in_frame) {
+		flags_save(&e->o);
+		e->flags_in_frame = true;
+	}
+	e->flags_in_host = false;
+}
+
+void flags_need(struct emitter *e)
+{
+	if (!e->flags_in_host)
+		flags_restore(&e->o, 0);
+	e->flags_in_host = true;
+}
+
+/* ---- addresses ---- */
+
+/* An operand in memory as mem_access() sees it. */
+struct place {
+	enum {
+		PLACE_BASE, /* [base + disp], base a host register */
+		PLACE_PAGE, /* disp counts from the page the code is in */
+		PLACE_INSN, /* what ModRM says, to be computed in RCX */
+		PLACE_SLOT, /* a register of the frame plus disp */
+	} kind;
+	const struct insn *insn;
+	unsigned base; /* host register, or guest register of PLACE_SLOT */
+	int32_t disp;
+};
+
+static unsigned index_of(const struct insn *i)
+{
+	return i->index & 31;
+}
+
+static bool is_in_frame(unsigned slot)
+{
+	return slot < 16 && guest_home[slot] == H_NONE;
+}
+
+bool mem_is_possible(const struct insn *i)
+{
+	return !(i->ea & (EA_FAR_DISP | EA_ADDR16)) && i->base <= SLOT_RIP;
+}
+
+static struct place place_of(const struct insn *i)
+{
+	struct place p = {.kind = PLACE_INSN, .insn = i, .disp = i->disp};
+
+	if (i->ea != EA_FLAT || index_of(i) != SLOT_ZERO || i->disp > INT32_MAX - 64)
+		return p;
+	if (i->base == SLOT_RIP) {
+		p.kind = PLACE_PAGE;
+	} else if (i->base < 16 && !is_in_frame(i->base)) {
+		p.kind = PLACE_BASE;
+		p.base = guest_home[i->base];
+	}
+	return p;
+}
+
+/* The offset that ModRM gives, size bytes wide, to dst; RAX and RCX are used where they must be. */
+static void load_offset(struct emitter *e, const struct insn *i, unsigned size, unsigned dst)
+{
+	unsigned index = index_of(i);
+	struct mem_ref m = {.base = H_NONE, .index = H_NONE, .disp = i->disp};
+
+	if (i->base == SLOT_RIP) {
+		asm_load(&e->o, 8, H_RCX, FRAME(FRAME_PAGE));
+		m.base = H_RCX;
+	} else if (i->base != SLOT_ZERO) {
+		m.base = (uint8_t)reg_get(e, i->base * 8, H_RCX);
+	}
+	if (index != SLOT_ZERO) {
+		bool is_rcx_taken = m.base == H_RCX;
+
+		m.index = (uint8_t)reg_get(e, index * 8, is_rcx_taken ? H_RAX : H_RCX);
+		m.scale = i->index >> 6;
+	}
+	asm_lea(&e->o, size, dst, m);
+}
+
+void emit_address(struct emitter *e, const struct insn *i, unsigned size, unsigned dst)
+{
+	unsigned address_size = i->ea & EA_ADDR32 ? 4 : 8;
+
+	load_offset(e, i, min(size, address_size), dst);
+}
+
+static void add_segment(struct emitter *e, const struct insn *i)
+{
+	if (!(i->ea & EA_SEGMENTED))
+		return;
+	asm_load(&e->o, 8, H_RAX, FRAME(FRAME_CPU));
+	asm_rm(&e->o, 8, 0x03, H_RCX,
+	       MEM_BASE(H_RAX, offsetof(struct cpu, seg) + EA_SEG(i->ea) * sizeof(struct segment) +
+				       offsetof(struct segment, base)));
+}
+
+/* Linear address to RCX. */
+static void load_linear(struct emitter *e, const struct place *p)
+{
+	if (p->kind == PLACE_SLOT) {
+		asm_load(&e->o, 8, H_RCX, frame_slot(p->base));
+		if (p->disp)
+			asm_lea(&e->o, 8, H_RCX, MEM_BASE(H_RCX, p->disp));
+		return;
+	}
+	load_offset(e, p->insn, p->insn->ea & EA_ADDR32 ? 4 : 8, H_RCX);
+	add_segment(e, p->insn);
+}
+
+/* Whether load_linear() uses RAX too. */
+static bool is_costly(const struct place *p)
+{
+	const struct insn *i = p->insn;
+
+	return p->kind == PLACE_INSN &&
+	       (i->ea & EA_SEGMENTED ||
+		((i->base == SLOT_RIP || is_in_frame(i->base)) && is_in_frame(index_of(i))));
+}
+
+/* ---- the check ---- */
+
+/* EAX holds the low half of the address: makes RAX point to its TLB entry. */
+static void find_entry(struct emitter *e)
+{
+	_Static_assert(sizeof(struct tlb_entry) == 32, "5 bits of shift");
+	asm_shift_ri(&e->o, 4, 5, H_RAX, 12 - 5);
+	asm_alu_ri(&e->o, 4, ALU_AND, H_RAX, (TLB_SIZE - 1) << 5);
+	asm_rm(&e->o, 8, 0x03, H_RAX, FRAME(FRAME_TLB));
+}
+
+static void compare_tag(struct emitter *e, const struct insn *i, unsigned how)
+{
+	size_t tag = how & MEM_WRITE ? offsetof(struct tlb_entry, tag_write)
+				     : offsetof(struct tlb_entry, tag_read);
+
+	asm_rm(&e->o, 8, 0x3b, H_RCX, MEM_BASE(H_RAX, tag));
+	emit_slow(e, i, asm_jcc(&e->o, 5), how);
+}
+
+static void check_aligned(struct emitter *e, const struct insn *i, unsigned size, unsigned how)
+{
+	if (!(how & MEM_ALIGNED))
+		return;
+	asm_rr(&e->o, 1, 0xf6, 0, H_RCX); /* test cl, size - 1 */
+	asm8(&e->o, size - 1);
+	emit_slow(e, i, asm_jcc(&e->o, 5), how);
+}
+
+#define ADDEND(base) MEM_BASE(base, offsetof(struct tlb_entry, addend))
+
+static struct mem_ref access_base(struct emitter *e, const struct place *p, unsigned size,
+				  unsigned how)
+{
+	struct asm_out *o = &e->o;
+
+	if (how & MEM_ALIGNED) {
+		asm_lea(o, 4, H_RCX, MEM_BASE(p->base, p->disp));
+		check_aligned(e, p->insn, size, how);
+	}
+	asm_lea(o, 4, H_RAX, MEM_BASE(p->base, p->disp));
+	find_entry(e);
+	asm_lea(o, 8, H_RCX, MEM_BASE(p->base, p->disp + (int32_t)size - 1));
+	asm_alu_ri(o, 8, ALU_AND, H_RCX, -4096);
+	compare_tag(e, p->insn, how);
+	asm_load(o, 8, H_RAX, ADDEND(H_RAX));
+	e->scratch = H_RCX;
+	return (struct mem_ref){.base = (uint8_t)p->base, .index = H_RAX, .disp = p->disp};
+}
+
+/* The place in the page is known: only the page has to be looked up. */
+static struct mem_ref access_page(struct emitter *e, const struct place *p, unsigned size,
+				  unsigned how)
+{
+	struct asm_out *o = &e->o;
+	int32_t page = p->disp & ~4095, at = p->disp & 4095;
+
+	if (at + size > 4096 || (how & MEM_ALIGNED && at & (int)(size - 1))) {
+		emit_slow(e, p->insn, asm_jmp(o), how);
+	}
+	asm_load(o, 8, H_RCX, FRAME(FRAME_PAGE));
+	if (page)
+		asm_lea(o, 8, H_RCX, MEM_BASE(H_RCX, page));
+	asm_mov_rr(o, 4, H_RAX, H_RCX);
+	find_entry(e);
+	compare_tag(e, p->insn, how);
+	asm_load(o, 8, H_RAX, ADDEND(H_RAX));
+	asm_lea(o, 8, H_RCX, (struct mem_ref){.base = H_RCX, .index = H_RAX, .disp = at});
+	e->scratch = H_RAX;
+	return MEM_BASE(H_RCX, 0);
+}
+
+static struct mem_ref access_linear(struct emitter *e, const struct place *p, unsigned size,
+				    unsigned how)
+{
+	struct asm_out *o = &e->o;
+
+	load_linear(e, p);
+	if (is_costly(p))
+		asm_store(o, 8, FRAME(FRAME_TMP), H_RCX);
+	check_aligned(e, p->insn, size, how);
+	asm_mov_rr(o, 4, H_RAX, H_RCX);
+	find_entry(e);
+	if (size > 1)
+		asm_lea(o, 8, H_RCX, MEM_BASE(H_RCX, size - 1));
+	asm_alu_ri(o, 8, ALU_AND, H_RCX, -4096);
+	compare_tag(e, p->insn, how);
+	if (is_costly(p))
+		asm_load(o, 8, H_RCX, FRAME(FRAME_TMP));
+	else
+		load_linear(e, p);
+	asm_rm(o, 8, 0x03, H_RCX, ADDEND(H_RAX));
+	e->scratch = H_RAX;
+	return MEM_BASE(H_RCX, 0);
+}
+
+/* Moves the address so that the register that is asked for becomes free. */
+static struct mem_ref set_free(struct emitter *e, struct mem_ref m, unsigned how)
+{
+	unsigned want = how & (MEM_FREE_RAX | MEM_FLAGS) ? H_RAX
+			: how & MEM_FREE_RCX		 ? H_RCX
+							 : e->scratch;
+
+	if (want != e->scratch) {
+		asm_lea(&e->o, 8, e->scratch, m);
+		m = MEM_BASE(e->scratch, 0);
+		e->scratch = want;
+	}
+	if (how & MEM_FLAGS) {
+		flags_need(e);
+	}
+	return m;
+}
+
+static struct mem_ref access_place(struct emitter *e, const struct place *p, unsigned size,
+				   unsigned how)
+{
+	struct mem_ref m;
+
+	flags_clobber(e);
+	if (p->kind == PLACE_BASE)
+		m = access_base(e, p, size, how);
+	else if (p->kind == PLACE_PAGE)
+		m = access_page(e, p, size, how);
+	else
+		m = access_linear(e, p, size, how);
+	return set_free(e, m, how);
+}
+
+struct mem_ref mem_access(struct emitter *e, const struct insn *i, unsigned size, unsigned how)
+{
+	struct place p = place_of(i);
+
+	return access_place(e, &p, size, how);
+}
+
+struct mem_ref mem_access_at(struct emitter *e, const struct insn *i, unsigned off, int32_t disp,
+			     unsigned size, unsigned how)
+{
+	struct place p = {.kind = PLACE_BASE, .insn = i, .base = guest_home[off / 8], .disp = disp};
+
+	if (p.base == H_NONE) {
+		p.kind = PLACE_SLOT;
+		p.base = off / 8;
+	}
+	return access_place(e, &p, size, how);
+}
