@@ -95,7 +95,8 @@ bench:
 	@$(MAKE) --no-print-directory -s all bench-programs
 	@tools/make-initramfs $(BUILD)/bench.cpio.gz bench/off.sh
 	@BUILD=$(BUILD) bench/engine/run --bantam $(BUILD)/bantam $(BENCH_JSON:%=--json %)
-	@bench/boot.py $(BUILD)/bantam "$$(tools/get-kernel)" $(BUILD)/bench.cpio.gz
+	@bench/boot.py $(BENCH_JSON:%=--json %) $(BUILD)/bantam $(BUILD)/bench/programs $(BUILD)/bench.cpio.gz \
+		"$$(tools/get-kernel)" "$$(tools/get-kernel amd64)"
 
 # The programs of bench/engine/run, which are of the baseline instruction set and also run as a guest's
 # init. Only the product of matrices is for the vectoriser.

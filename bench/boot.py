@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""Boots one kernel and initramfs under bantam's software engine and under QEMU's TCG, in turn.
+"""Boots kernels to power-off under bantam's software engine and under QEMU's TCG, in turn.
 
-usage: bench/boot.py BANTAM KERNEL INITRD [--runs N]
-Prints the median, minimum and maximum of wall time, CPU time and peak resident memory for both, their
-ratio, the interpreter's instructions per second, the time from exec to the first guest instruction,
-and the resident memory beyond the guest's own.
+Prints the median, minimum and maximum of wall time, CPU time and peak resident memory, and what bantam takes
+of the better of TCG's two machines; then the instructions per second, the time from exec to the first guest
+instruction, and the resident memory beyond the guest's own.
 """
 import argparse
 import os
@@ -14,6 +13,9 @@ import subprocess
 import sys
 import threading
 import time
+
+import guests
+from report import keep, spread
 
 LIMIT_S = 300
 
@@ -71,50 +73,78 @@ class Run:
             time.sleep(0.02)
 
 
-def spread(values: list[float], form: str) -> str:
-    low, mid, high = min(values), statistics.median(values), max(values)
-    return f"{mid:{form}} ({low:{form}} .. {high:{form}})"
+class Failure(Exception):
+    pass
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("bantam")
-    parser.add_argument("kernel")
-    parser.add_argument("initrd")
-    parser.add_argument("--runs", type=int, default=5)
-    args = parser.parse_args()
-    ours = [args.bantam, "run", "--accel", "soft", "-v", "--stats", "-m", "512M", "-c", "1", "-i", args.initrd,
-            "-p", "quiet", args.kernel]
-    peer = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "512", "-display", "none",
-            "-serial", "stdio", "-monitor", "none", "-nodefaults", "-no-reboot", "-kernel", args.kernel,
-            "-initrd", args.initrd, "-append", "console=ttyS0 quiet"]
-    runs = {"bantam soft": [], "qemu tcg": []}
+def compare(args, kernel: str, tsc_khz: int) -> dict[str, list[Run]]:
+    """All runs with one kernel, by what ran it."""
+    guest = guests.Guest(kernel, args.initrd, "quiet")
+    argvs = {"bantam": guests.bantam(args.bantam, guest, "-v", "--stats")}
+    for machine in guests.TCG_MACHINES:
+        argvs[machine] = guests.tcg(machine, guest, tsc_khz)
+    runs: dict[str, list[Run]] = {name: [] for name in argvs}
     for number in range(args.runs):
-        for name, argv in (("bantam soft", ours), ("qemu tcg", peer)):
-            run = Run(argv, "starting vCPUs" if argv is ours else None)
+        for name, argv in argvs.items():
+            run = Run(argv, "starting vCPUs" if name == "bantam" else None)
             if run.exit_code != 0:
-                print(f"{name}: exit status {run.exit_code}\n{run.messages}{run.console[-2000:]}", file=sys.stderr)
-                return 1
+                raise Failure(f"{name}: exit status {run.exit_code}\n{run.messages}{run.console[-2000:]}")
             runs[name].append(run)
-        print(f"run {number + 1} of {args.runs} done", file=sys.stderr)
+        print(f"{os.path.basename(kernel)}: run {number + 1} of {args.runs} done", file=sys.stderr)
+    return runs
 
-    print(f"boot to power-off, {args.runs} runs each in turn: median (minimum .. maximum)")
-    for name, done in runs.items():
-        print(f"{name:12}  wall {spread([r.wall_s for r in done], '.2f')} s  "
-              f"cpu {spread([r.cpu_s for r in done], '.2f')} s  "
-              f"peak resident {spread([r.peak_mib for r in done], '.1f')} MiB")
-    soft, tcg = runs["bantam soft"], runs["qemu tcg"]
-    ratios = [a.wall_s / b.wall_s for a, b in zip(soft, tcg)]
-    print(f"bantam/tcg wall, pair by pair: {spread(ratios, '.2f')}")
+
+def print_runs(kernel: str, runs: dict[str, list[Run]]) -> dict:
+    """Prints the figures and returns them."""
+    figures = {name: {"wall_s": [r.wall_s for r in done], "cpu_s": [r.cpu_s for r in done],
+                      "peak_mib": [r.peak_mib for r in done]} for name, done in runs.items()}
+    print(f"{os.path.basename(kernel)}, boot to power-off: median (minimum .. maximum)")
+    for name, kept in figures.items():
+        print(f"  {name:8}  wall {spread(kept['wall_s'], '.2f')} s, cpu {spread(kept['cpu_s'], '.2f')} s, "
+              f"peak resident {spread(kept['peak_mib'], '.1f')} MiB")
+    shares = {}
+    for what, unit in (("wall time", "wall_s"), ("CPU time", "cpu_s"), ("peak memory", "peak_mib")):
+        medians = {name: statistics.median(kept[unit]) for name, kept in figures.items()}
+        best = min(guests.TCG_MACHINES, key=medians.get)
+        ratios = [a / b for a, b in zip(figures["bantam"][unit], figures[best][unit])]
+        shares[unit] = medians["bantam"] / medians[best]
+        print(f"  {what}: bantam takes {shares[unit]:.2f} of TCG's ({best}); pair by pair {spread(ratios, '.2f')}")
+    figures["bantam_tcg"] = shares
+
+    soft = runs["bantam"]
     counts = [int(m.group(1)) for r in soft if (m := re.search(r"(\d+) instructions", r.messages))]
     if counts:
         rates = [n / r.cpu_s / 1e6 for n, r in zip(counts, soft)]
-        print(f"interpreter: {statistics.median(counts) / 1e6:.0f} million instructions, "
+        print(f"  bantam: {statistics.median(counts) / 1e6:.0f} million instructions, "
               f"{spread(rates, '.0f')} million per CPU second")
     firsts = [r.first_line_s * 1000 for r in soft if r.first_line_s is not None]
     if firsts:
-        print(f"exec to first guest instruction: {spread(firsts, '.1f')} ms")
-    print(f"resident beyond guest memory: {spread([r.beyond_guest_kib / 1024 for r in soft], '.1f')} MiB")
+        figures["first_instruction_ms"] = firsts
+        print(f"  bantam: exec to first guest instruction {spread(firsts, '.1f')} ms")
+    beyond = [r.beyond_guest_kib / 1024 for r in soft]
+    figures["beyond_guest_mib"] = beyond
+    print(f"  bantam: resident beyond guest memory {spread(beyond, '.1f')} MiB")
+    return figures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bantam")
+    parser.add_argument("programs", help="the program that tells the TSC's frequency")
+    parser.add_argument("initrd")
+    parser.add_argument("kernels", nargs="+")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--json", metavar="FILE", help="put every figure into FILE, under \"boot\"")
+    args = parser.parse_args()
+    khz = guests.tsc_khz(args.programs)
+    kept = {}
+    try:
+        for kernel in args.kernels:
+            kept[os.path.basename(kernel)] = print_runs(kernel, compare(args, kernel, khz))
+    except Failure as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    keep(args.json, "boot", kept)
     return 0
 
 

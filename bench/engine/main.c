@@ -2,7 +2,8 @@
 /*
  * All programs of the engine benchmark in one static binary.
  * usage: programs NAME COUNT
- * Prints "start NAME", runs the program, and prints "NAME SECONDS CHECKSUM".
+ * Prints "start NAME", runs the program, and prints "NAME SECONDS CHECKSUM". The name tsc-khz prints the
+ * frequency of the TSC.
  *
  * As process 1 it is the guest's init: it mounts what programs need, runs those that bench=NAME:COUNT,...
  * on the kernel's command line names, each as a process of its own, says "bench over", and powers off.
@@ -66,6 +67,19 @@ static double now_s(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* The frequency of the TSC, measured over a tenth of a second. */
+static uint64_t tsc_khz(void)
+{
+	const double start_s = now_s();
+	const uint64_t start = __builtin_ia32_rdtsc();
+	double spent_s;
+
+	do
+		spent_s = now_s() - start_s;
+	while (spent_s < 0.1);
+	return (uint64_t)((double)(__builtin_ia32_rdtsc() - start) / spent_s / 1e3);
 }
 
 static int run(const char *name, uint64_t count)
@@ -146,5 +160,9 @@ int main(int argc, char **argv)
 	/* What run_exec() starts. */
 	if (strcmp(argv[1], "exit") == 0)
 		return atoi(argv[2]);
+	if (strcmp(argv[1], "tsc-khz") == 0) {
+		printf("%llu\n", (unsigned long long)tsc_khz());
+		return 0;
+	}
 	return run(argv[1], strtoull(argv[2], NULL, 10));
 }
