@@ -94,7 +94,7 @@ bench:
 	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(BENCH_PACKAGES)
 	@$(MAKE) --no-print-directory -s all bench-programs
 	@tools/make-initramfs $(BUILD)/bench.cpio.gz bench/off.sh
-	@BUILD=$(BUILD) bench/engine/run --bantam $(BUILD)/bantam $(BENCH_JSON:%=--json %)
+	@BUILD=$(BUILD) bench/engine/run $(BENCH_JSON:%=--json %)
 	@bench/boot.py $(BENCH_JSON:%=--json %) $(BUILD)/bantam $(BUILD)/bench/programs $(BUILD)/bench.cpio.gz \
 		"$$(tools/get-kernel)" "$$(tools/get-kernel amd64)"
 
@@ -119,7 +119,7 @@ CHECKS = tools/check-layers tools/check-headers tools/check-format $(UNIT_BINS) 
 	$(BUILD)/tests/cpu/compare tests/fuzz.sh bench/engine/check \
 	$(sort $(wildcard tests/e2e/*.sh tests/e2e/*.py))
 .PHONY: check-programs
-check-programs: $(UNIT_BINS) $(GUESTS) $(BUILD)/tests/cpu/compare $(BUILD)/bench/programs
+check-programs: $(UNIT_BINS) $(GUESTS) $(BUILD)/tests/cpu/compare bench-programs
 
 $(BUILD)/tests/guest/%.elf: tests/guest/%.S tests/guest/multiboot.inc tests/guest/link.ld
 	@mkdir -p $(@D)
