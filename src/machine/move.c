@@ -52,14 +52,18 @@ static int transfer(struct vm *vm, struct destination *to, struct error *err)
 {
 	struct vcpu_state *states = mem_alloc_zero(vm->nr_vcpus * sizeof(*states));
 	struct kvm_clock_data clock;
+	uint64_t read_ns = host_now_ns();
 	int rc = engine_vm_get_clock(vm->engine_vm, &clock);
 
 	clock.flags = 0;
 	for (unsigned i = 0; !rc && i < vm->nr_vcpus; i++) {
 		rc = vcpu_state_get(vm->vcpus[i].engine, &states[i], err);
 	}
-	if (!rc)
+	if (!rc) {
+		/* The clock goes on like the TSCs, as if the guest had not stopped. */
+		clock.clock += host_now_ns() - read_ns;
 		rc = engine_vm_set_clock(to->vm, &clock);
+	}
 	for (unsigned i = 0; !rc && i < vm->nr_vcpus; i++)
 		rc = vcpu_state_set(to->vcpus[i], &states[i], err);
 	free(states);

@@ -37,6 +37,7 @@ struct kvm_vm {
 	int fd;
 	pthread_mutex_t routes_lock; /* guards routes and their installation */
 	struct kvm_irq_routing *routes;
+	atomic_bool was_tsc_set; /* a vCPU's TSC by the caller; see kvm_vcpu_set_msrs() */
 };
 
 /* A vCPU's state after creation, to go back to on reset. */

@@ -146,8 +146,30 @@ int kvm_vcpu_get_msrs(struct engine_vcpu *v, struct kvm_msr_entry *entries, unsi
 	return done;
 }
 
+/*
+ * KVM takes a TSC that is written within a second of what it expects for an attempt to bring the
+ * vCPUs together, and gives this one the offset of the last one written. That serves the vCPUs after
+ * the first. The first, though, some KVMs compare with the 0 the vCPU was made with: a guest in its
+ * first second would get that 0 instead of its TSC, and wait for a deadline that never comes. So
+ * before the first a value is written that is near to neither.
+ */
+static void forget_tsc_of_creation(struct engine_vcpu *v, uint64_t tsc)
+{
+	struct kvm_vm *vm = container_of(v, struct kvm_vcpu, base)->vm;
+	struct kvm_msr_entry far = {.index = MSR_IA32_TSC, .data = tsc + BIT64(62)};
+
+	if (atomic_exchange(&vm->was_tsc_set, true))
+		return;
+	struct kvm_msrs *msrs = pack_msrs(&far, 1);
+	vcpu_ioctl(v, KVM_SET_MSRS, msrs);
+	free(msrs);
+}
+
 int kvm_vcpu_set_msrs(struct engine_vcpu *v, const struct kvm_msr_entry *entries, unsigned nr)
 {
+	for (unsigned i = 0; i < nr; i++)
+		if (entries[i].index == MSR_IA32_TSC)
+			forget_tsc_of_creation(v, entries[i].data);
 	struct kvm_msrs *msrs = pack_msrs(entries, nr);
 	int done = vcpu_ioctl(v, KVM_SET_MSRS, msrs);
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "engine/state.h"
 #include "unit/engine/tiny_guest.h"
 
 /* ---- ports ---- */
@@ -713,6 +714,39 @@ static void msrs_survive_a_round_trip(void **state)
 	tiny_close(&t);
 }
 
+static uint64_t tsc_of(struct engine_vcpu *v)
+{
+	struct kvm_msr_entry tsc = {.index = MSR_IA32_TSC};
+
+	assert_int_equal(engine_vcpu_get_msrs(v, &tsc, 1), 1);
+	return tsc.data;
+}
+
+/*
+ * Half a second after the guest began, which a KVM may take for 0. Where the TSC cannot be set it is
+ * later than that.
+ */
+static void young_tsc_goes_on_in_a_fresh_vcpu(void **state)
+{
+	struct vcpu_state *s = calloc(1, sizeof(*s));
+	struct error err = {.text = ""};
+	struct tiny from, to;
+
+	tiny_open(&from, 1);
+	tiny_open(&to, 1);
+	uint64_t start = engine_vcpu_tsc_khz(from.vcpu[0]) * 500ull;
+	struct kvm_msr_entry tsc = {.index = MSR_IA32_TSC, .data = start};
+	assert_int_equal(engine_vcpu_set_msrs(from.vcpu[0], &tsc, 1), 1);
+	uint64_t before = tsc_of(from.vcpu[0]);
+	assert_true(before >= start);
+	assert_int_equal(vcpu_state_get(from.vcpu[0], s, &err), 0);
+	assert_int_equal(vcpu_state_set(to.vcpu[0], s, &err), 0);
+	assert_in_range(tsc_of(to.vcpu[0]), before, before + start * 100);
+	tiny_close(&to);
+	tiny_close(&from);
+	free(s);
+}
+
 static void reset_brings_back_the_reset_vector(void **state)
 {
 	struct tiny t;
@@ -1022,6 +1056,7 @@ int main(void)
 		cmocka_unit_test(registers_survive_a_round_trip),
 		cmocka_unit_test(impossible_system_registers_are_refused),
 		cmocka_unit_test(msrs_survive_a_round_trip),
+		cmocka_unit_test(young_tsc_goes_on_in_a_fresh_vcpu),
 		cmocka_unit_test(reset_brings_back_the_reset_vector),
 		cmocka_unit_test(linear_addresses_translate),
 		cmocka_unit_test(debugger_steps_one_instruction_at_a_time),
