@@ -30,7 +30,7 @@ UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
 GUEST_SRCS := $(sort $(wildcard tests/guest/*.S))
 GUESTS     := $(GUEST_SRCS:%.S=$(BUILD)/%.elf)
 
-.PHONY: all run check check-kvm check-unit check-san bench fuzz clean deps
+.PHONY: all run check check-unit check-san bench fuzz clean deps
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/bantam
@@ -134,10 +134,6 @@ check-unit: $(UNIT_BINS)
 # unaligned by design, and guests race on it by design: there those two checks are off.
 SAN_ADDRESS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SAN_THREAD  := -fsanitize=thread -fno-omit-frame-pointer -Wno-tsan
-
-# The nested KVM test with its long part: reboots in one process, and moves between engines.
-check-kvm: all
-	@BUILD=$(BUILD) KVM_ALL=1 tests/e2e/kvm-nested.sh
 
 check-san:
 	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES) libcmocka-dev xz-utils

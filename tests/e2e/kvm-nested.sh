@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # KVM for real: QEMU emulates a machine with AMD's SVM, a Debian kernel in it loads kvm-amd, and bantam boots
-# Debian's cloud kernel on that. With KVM_ALL=1 (make check-kvm) also reboots in one process, and moves of a
-# running guest between KVM and the software engine: these two stall now and then, see ARCHITECTURE.md.
+# Debian's cloud kernel on that, reboots it in one process, and moves it between KVM and the software engine
+# while it runs.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e-lib.sh
@@ -19,22 +19,13 @@ outer=$(initramfs tests/e2e/guest/kvm-outer.sh .cpio "$modules/virt/lib/irqbypas
 	"$modules/arch/x86/kvm/kvm.ko=modules/kvm.ko" "$modules/arch/x86/kvm/kvm-amd.ko=modules/kvm-amd.ko" $files)
 
 log=$work/log
-# The emulated SVM sometimes stops making progress under load, and then the whole outer machine hangs: a
-# second try tells that from a fault of ours, which would come again. It is said when it happens.
-outer_machine() {
-	timeout -k 5 240 qemu-system-x86_64 -machine q35 -accel tcg -cpu qemu64,+svm,+npt -smp 1 -m 1024 -display none \
-		-no-reboot -nodefaults -serial stdio -monitor none -kernel "$image" -initrd "$outer" \
-		-append "console=ttyS0 panic=-1 quiet all=${KVM_ALL:-0}" </dev/null >"$log" 2>"$log.err"
-}
-outer_machine
+# QEMU's VMRUN sets a bit of its CPU's request word without the lock under which its other threads do, so
+# that the arrival of an interrupt is forgotten now and then, until the next one comes. A kernel that sets
+# its timer anew at each tick waits for ever then; one with a periodic tick goes on 4 ms later.
+timeout -k 5 240 qemu-system-x86_64 -machine q35 -accel tcg -cpu qemu64,+svm,+npt -smp 1 -m 1024 -display none \
+	-no-reboot -nodefaults -serial stdio -monitor none -kernel "$image" -initrd "$outer" \
+	-append "console=ttyS0 panic=-1 quiet nohz=off highres=off" </dev/null >"$log" 2>"$log.err"
 status=$?
-if [ $status -eq 124 ]; then
-	echo "the outer machine hung after:"
-	tail -n 3 "$log"
-	echo "second try"
-	outer_machine
-	status=$?
-fi
 [ $status -eq 0 ] || fault "the outer machine ended with status $status"
 tr -d '\r' <"$log" >"$log.txt"
 
@@ -42,8 +33,7 @@ tr -d '\r' <"$log" >"$log.txt"
 expect() {
 	section "$log" "$1" | grep -qaF "$2" || fault "$1: not seen: $2"
 }
-parts="default two verbose"
-[ "${KVM_ALL:-0}" = 1 ] && parts="$parts reboot moved"
+parts="default two verbose reboot moved"
 for name in $parts; do
 	expect "$name" "inner slept"
 	section "$log" "$name" | grep -a 'inner complains' && fault "$name: the inner kernel complains"
@@ -52,12 +42,10 @@ for name in $parts; do expect "$name" "status 0"; done
 expect default "inner up: 1 CPUs, clock kvm-clock"
 expect two "inner up: 2 CPUs, clock kvm-clock"
 expect verbose "Linux version"
-if [ "${KVM_ALL:-0}" = 1 ]; then
-	expect reboot "boots: 3"
-	# From KVM to the soft engine and back, several times on the way to userspace.
-	moves=$(section "$log" moved | grep -a 'moved the VM' | grep -o '[0-9]*')
-	[ "${moves:-0}" -ge 4 ] || fault "moved: only ${moves:-0} moves between engines"
-fi
+expect reboot "boots: 3"
+# From KVM to the soft engine and back, several times on the way to userspace.
+moves=$(section "$log" moved | grep -a 'moved the VM' | grep -o '[0-9]*')
+[ "${moves:-0}" -ge 4 ] || fault "moved: only ${moves:-0} moves between engines"
 section "$log" default | grep -a 'trying soft' && fault "default: KVM was passed over"
 grep -q '^=== done' "$log.txt" || fault "the outer guest did not finish"
 [ "$faults" -eq 0 ] || tail -n 60 "$log.txt" "$log.err"

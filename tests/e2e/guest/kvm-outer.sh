@@ -21,9 +21,6 @@ run default -c 1 -p quiet
 run two --accel kvm -c 2 -p quiet
 run verbose --accel kvm -c 2
 
-# The long part only when the kernel command line has all=1.
-[ "${all:-0}" = 1 ] || { echo "=== done"; poweroff -f; }
-
 # The same process boots again when the guest reboots.
 echo "=== reboot"
 mkfifo /in
