@@ -184,6 +184,17 @@ int engine_vcpu_run(struct engine_vcpu *v)
 	return v->ops->vcpu_run(v);
 }
 
+int engine_vcpu_settle(struct engine_vcpu *v)
+{
+	struct kvm_run *run = v->ops->vcpu_shared(v);
+
+	run->request_interrupt_window = 0;
+	if (v->ops->vcpu_settle)
+		return v->ops->vcpu_settle(v);
+	__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	return v->ops->vcpu_run(v);
+}
+
 void engine_vcpu_kick(struct engine_vcpu *v)
 {
 	v->ops->vcpu_kick(v);

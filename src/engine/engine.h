@@ -117,6 +117,15 @@ struct kvm_run *engine_vcpu_shared(struct engine_vcpu *v);
 int engine_vcpu_run(struct engine_vcpu *v);
 
 /*
+ * Completes an access and takes what has come to a stopped vCPU (a timer that expired, an NMI, the
+ * PIC's vector) into the state that can be read, as far as that goes without running guest code.
+ * Returns -EINTR when that is done, 0 with exit_reason set when the caller must act first and call
+ * again, or another negative errno. Ends request_interrupt_window; immediate_exit is undefined
+ * after it. vCPU thread.
+ */
+int engine_vcpu_settle(struct engine_vcpu *v);
+
+/*
  * Makes a running or halted vCPU leave engine_vcpu_run() with -EINTR, now or, if it is not inside,
  * at the next entry. immediate_exit is set by it and cleared when engine_vcpu_run() returns -EINTR.
  */

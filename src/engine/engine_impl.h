@@ -52,6 +52,7 @@ struct engine_ops {
 	int (*vcpu_reset)(struct engine_vcpu *v);
 	struct kvm_run *(*vcpu_shared)(struct engine_vcpu *v);
 	int (*vcpu_run)(struct engine_vcpu *v);
+	int (*vcpu_settle)(struct engine_vcpu *v); /* NULL: a run with immediate_exit does it */
 	void (*vcpu_kick)(struct engine_vcpu *v);
 	int (*vcpu_interrupt)(struct engine_vcpu *v, unsigned vector);
 	int (*vcpu_nmi)(struct engine_vcpu *v);

@@ -2,7 +2,7 @@
 /*
  * The complete state of a vCPU as one value: taken from one engine, put into the same or another.
  * What to get and in which order to set it is told by KVM's rules; both engines follow them. The
- * vCPU must stand still with no access pending (run entered again after an IO or MMIO exit).
+ * vCPU must stand still, and engine_vcpu_settle() must have been called since it ran.
  */
 #ifndef ENGINE_STATE_H
 #define ENGINE_STATE_H

@@ -131,17 +131,13 @@ static void handle_exit(struct vcpu *v)
 }
 
 /*
- * Finishes an access whose exit has been handled, so that the vCPU's state is whole (KV-48). The
- * instruction may have more of them, and each is made.
+ * Makes the vCPU's state whole before it parks (KV-48). What that needs of the caller is done: an
+ * instruction may have several accesses, and each is made.
  */
-static void complete_access(struct vcpu *v)
+static void settle(struct vcpu *v)
 {
-	while (v->run->exit_reason == KVM_EXIT_IO || v->run->exit_reason == KVM_EXIT_MMIO) {
-		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-		if (engine_vcpu_run(v->engine))
-			return;
+	while (!vm_is_over(v->vm) && !engine_vcpu_settle(v->engine))
 		handle_exit(v);
-	}
 }
 
 /*
@@ -158,7 +154,7 @@ static void run_loop(struct vcpu *v)
 		if (requests & VCPU_REQ_STOP)
 			return;
 		if ((requests & VCPU_REQ_PAUSE) || vm_is_over(v->vm)) {
-			complete_access(v);
+			settle(v);
 			park(v);
 			continue;
 		}

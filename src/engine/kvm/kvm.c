@@ -369,6 +369,7 @@ const struct engine_ops kvm_engine_ops = {
 	.vcpu_reset = kvm_vcpu_reset,
 	.vcpu_shared = kvm_vcpu_shared,
 	.vcpu_run = kvm_vcpu_run,
+	.vcpu_settle = kvm_vcpu_settle,
 	.vcpu_kick = kvm_vcpu_kick,
 	.vcpu_interrupt = kvm_vcpu_interrupt,
 	.vcpu_nmi = kvm_vcpu_nmi,

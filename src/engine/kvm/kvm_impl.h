@@ -80,6 +80,7 @@ void kvm_vcpu_free(struct engine_vcpu *v);
 int kvm_vcpu_reset(struct engine_vcpu *v);
 struct kvm_run *kvm_vcpu_shared(struct engine_vcpu *v);
 int kvm_vcpu_run(struct engine_vcpu *v);
+int kvm_vcpu_settle(struct engine_vcpu *v);
 void kvm_vcpu_kick(struct engine_vcpu *v);
 int kvm_vcpu_interrupt(struct engine_vcpu *v, unsigned vector);
 int kvm_vcpu_nmi(struct engine_vcpu *v);

@@ -2,15 +2,19 @@
 /*
  * A vCPU of KVM: creation, reset, running and kicking. The state calls are in state.c.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "engine/kvm/kvm_impl.h"
+
+#define KERNEL_SIGSET_SIZE 8 /* bytes of its sigset_t, the first ones of glibc's */
 
 struct kvm_initial_state {
 	struct kvm_regs regs;
@@ -170,6 +174,59 @@ int kvm_vcpu_run(struct engine_vcpu *base)
 		ret = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
 	} while (ret == -EAGAIN);
 	atomic_store(&v->runner, 0);
+	return ret;
+}
+
+/* Which signals wait while the vCPU runs; NULL for those of the thread. */
+static int set_signal_mask(struct kvm_vcpu *v, const sigset_t *waiting)
+{
+	struct {
+		struct kvm_signal_mask head;
+		uint8_t bits[KERNEL_SIGSET_SIZE];
+	} mask = {.head.len = KERNEL_SIGSET_SIZE};
+
+	if (waiting)
+		memcpy(mask.bits, waiting, sizeof(mask.bits));
+	return kvm_ioctl(v->fd, KVM_SET_SIGNAL_MASK, waiting ? &mask : NULL);
+}
+
+/* A kick sets immediate_exit, and then nothing is done: the exit reason tells. */
+static int run_with_signal_waiting(struct kvm_vcpu *v)
+{
+	int ret;
+
+	do {
+		v->run->exit_reason = KVM_EXIT_UNKNOWN;
+		__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+		ret = kvm_vcpu_run(&v->base);
+	} while (ret == -EINTR && __atomic_load_n(&v->run->immediate_exit, __ATOMIC_SEQ_CST) &&
+		 v->run->exit_reason != KVM_EXIT_INTR);
+	return ret;
+}
+
+/*
+ * KVM obeys immediate_exit as soon as an access is complete. A waiting signal it meets later, just
+ * before the guest: what has come to the vCPU is in its state by then.
+ */
+int kvm_vcpu_settle(struct engine_vcpu *base)
+{
+	struct kvm_vcpu *v = vcpu_of(base);
+	const struct timespec now = {0};
+	sigset_t kick, old;
+
+	sigemptyset(&kick);
+	sigaddset(&kick, kvm_kick_signal());
+	pthread_sigmask(SIG_BLOCK, &kick, &old);
+	sigdelset(&old, kvm_kick_signal());
+	int ret = set_signal_mask(v, &old);
+	if (!ret) {
+		syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), kvm_kick_signal());
+		ret = run_with_signal_waiting(v);
+		set_signal_mask(v, NULL);
+	}
+	while (sigtimedwait(&kick, NULL, &now) > 0)
+		;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return ret;
 }
 

@@ -481,6 +481,41 @@ static void pic_vector_is_taken_through_the_window(void **state)
 	tiny_close(&t);
 }
 
+static void settled_vcpu_tells_of_the_pics_vector(void **state)
+{
+	struct tiny t;
+	struct kvm_vcpu_events ev;
+
+	tiny_open(&t, 1);
+	tiny_load(&t, PHYS_CODE, spin_guest);
+	tiny_long_mode(&t);
+	t.run->request_interrupt_window = 1;
+	tiny_expect(&t, KVM_EXIT_IRQ_WINDOW_OPEN);
+	assert_int_equal(engine_vcpu_interrupt(t.vcpu[0], 0x28), 0);
+	engine_vcpu_kick(t.vcpu[0]);
+	assert_int_equal(engine_vcpu_run(t.vcpu[0]), -EINTR);
+	assert_int_equal(engine_vcpu_settle(t.vcpu[0]), -EINTR);
+	assert_int_equal(engine_vcpu_get_events(t.vcpu[0], &ev), 0);
+	assert_true(ev.interrupt.injected);
+	assert_int_equal(ev.interrupt.nr, 0x28);
+	tiny_close(&t);
+}
+
+static void settled_vcpu_tells_of_an_nmi(void **state)
+{
+	struct tiny t;
+	struct kvm_vcpu_events ev;
+
+	tiny_open(&t, 1);
+	tiny_load(&t, PHYS_CODE, spin_guest);
+	tiny_long_mode(&t);
+	engine_vcpu_nmi(t.vcpu[0]);
+	assert_int_equal(engine_vcpu_settle(t.vcpu[0]), -EINTR);
+	assert_int_equal(engine_vcpu_get_events(t.vcpu[0], &ev), 0);
+	assert_true(ev.nmi.pending || ev.nmi.injected);
+	tiny_close(&t);
+}
+
 static void nmi_reaches_a_running_vcpu(void **state)
 {
 	struct tiny t;
@@ -526,6 +561,41 @@ static void deadline_interrupts_running_code(void **state)
 	tiny_long_mode(&t);
 	tiny_gate64(&t, 0x60, PHYS_CODE + 0x100);
 	assert_int_equal(tiny_expect_out(&t, 0x80), 0x44);
+	tiny_close(&t);
+}
+
+GUEST_CODE(one_shot_guest, 64,
+	   "mov $0x1b, %ecx\n"
+	   "rdmsr\n"
+	   "or $0xc00, %eax\n"
+	   "wrmsr\n"
+	   "xor %edx, %edx\n"
+	   "mov $0x80f, %ecx\n"
+	   "mov $0x1ff, %eax\n"
+	   "wrmsr\n"
+	   "mov $0x832, %ecx\n" /* LVT timer: one shot, vector 0x60 */
+	   "mov $0x60, %eax\n"
+	   "wrmsr\n"
+	   "mov $0x838, %ecx\n" /* 2 ms */
+	   "mov $1000000, %eax\n"
+	   "wrmsr\n"
+	   "cli\n"
+	   "out %al, $0xf0\n");
+
+static void settled_vcpu_tells_of_an_expired_timer(void **state)
+{
+	const struct timespec pause = {.tv_nsec = 20 * NS_PER_MS};
+	struct kvm_lapic_state lapic;
+	struct tiny t;
+
+	tiny_open(&t, 1);
+	tiny_load(&t, PHYS_CODE, one_shot_guest);
+	tiny_long_mode(&t);
+	tiny_expect_out(&t, STOP_PORT);
+	nanosleep(&pause, NULL);
+	assert_int_equal(engine_vcpu_settle(t.vcpu[0]), -EINTR);
+	assert_int_equal(engine_vcpu_get_lapic(t.vcpu[0], &lapic), 0);
+	assert_int_equal(lapic.regs[0x230] & 1, 1); /* IRR, 0x60 */
 	tiny_close(&t);
 }
 
@@ -1049,8 +1119,11 @@ int main(void)
 		cmocka_unit_test(kick_ends_a_running_vcpu),
 		cmocka_unit_test(kick_before_entry_is_not_lost),
 		cmocka_unit_test(pic_vector_is_taken_through_the_window),
+		cmocka_unit_test(settled_vcpu_tells_of_the_pics_vector),
+		cmocka_unit_test(settled_vcpu_tells_of_an_nmi),
 		cmocka_unit_test(nmi_reaches_a_running_vcpu),
 		cmocka_unit_test(deadline_interrupts_running_code),
+		cmocka_unit_test(settled_vcpu_tells_of_an_expired_timer),
 		cmocka_unit_test(second_vcpu_starts_where_it_is_told),
 		cmocka_unit_test(other_vcpu_sees_patched_code),
 		cmocka_unit_test(registers_survive_a_round_trip),
