@@ -13,7 +13,7 @@ struct insn;
 #define EMITTER(name) bool name(struct emitter *e, const struct insn *i);
 
 /* emit_alu.c */
-EMITTER(e_alu)	 /* ADD to CMP, opcodes 00-3f and 80-83 */
+EMITTER(e_alu) /* ADD to CMP, opcodes 00-3f and 80-83 */
 EMITTER(e_test)
 EMITTER(e_unary) /* INC, DEC, NEG, NOT */
 EMITTER(e_shift) /* by CL, 1, imm8: C0, C1, D0-D3 */
@@ -24,7 +24,7 @@ EMITTER(e_mov)
 EMITTER(e_mov_imm)
 EMITTER(e_extend) /* MOVZX, MOVSX, MOVSXD */
 EMITTER(e_lea)
-EMITTER(e_widen)  /* CBW to CQO */
+EMITTER(e_widen) /* CBW to CQO */
 EMITTER(e_nop)
 EMITTER(e_setcc)
 EMITTER(e_cmov)
@@ -41,6 +41,13 @@ EMITTER(e_call)
 EMITTER(e_ret)
 EMITTER(e_jmp_indirect)
 EMITTER(e_call_indirect)
+
+/* emit_simd.c */
+EMITTER(e_simd) /* any row of insn_sse.def and insn_avx.def; what it cannot do it leaves */
+EMITTER(e_pcmpstr)
+EMITTER(e_vzero) /* VZEROUPPER, VZEROALL */
+EMITTER(e_movnti)
+EMITTER(e_fence)
 
 #undef EMITTER
 
