@@ -58,8 +58,8 @@ static void put_mem(struct asm_out *o, unsigned reg, struct mem_ref m)
 	mod = !m.disp && (m.base & 7) != H_RBP ? 0 : is_int8(m.disp) ? 0x40 : 0x80;
 	if (m.index != H_NONE || (m.base & 7) == H_RSP) {
 		asm8(o, mod | r | 4);
-		asm8(o, m.scale << 6 | (m.index == H_NONE ? 4u : m.index & 7u) << 3 |
-				(m.base & 7u));
+		asm8(o,
+		     m.scale << 6 | (m.index == H_NONE ? 4u : m.index & 7u) << 3 | (m.base & 7u));
 	} else {
 		asm8(o, mod | r | (m.base & 7u));
 	}

@@ -46,10 +46,7 @@ struct mem_ref {
 	int32_t disp;
 };
 
-#define MEM_BASE(b, d)                                          \
-	((struct mem_ref){                                      \
-		.base = (b), .index = H_NONE, .disp = (int32_t)(d) \
-	})
+#define MEM_BASE(b, d) ((struct mem_ref){.base = (b), .index = H_NONE, .disp = (int32_t)(d)})
 
 /* Opcodes are 0x00XX for the one-byte map, 0x0fXX for 0F. Others go by struct host_insn. */
 

@@ -9,18 +9,10 @@
 
 /* What a block does first to the status flags it is entered with. */
 enum flags_use {
-	FLAGS_SAVED,	   /* it needs them in the frame, or may show them to a handler of a fault */
-	FLAGS_READ,	   /* it needs them in the host's flags */
+	FLAGS_SAVED, /* it needs them in the frame, or may show them to a handler of a fault */
+	FLAGS_READ,  /* it needs them in the host's flags */
 	FLAGS_OVERWRITTEN, /* nothing */
 };
-
-/* An instruction that neither faults nor touches memory, and has an emitter. */
-static bool is_plain(const struct insn *i)
-{
-	const struct insn_row *row = &insn_rows[i->row];
-
-	return i->row < nr_insn_rows && row->attr & A_PLAIN && !(i->prefix & PFX_MEM);
-}
 
 static enum flags_use find_flags_use(const struct insn *insns, unsigned nr)
 {
@@ -30,7 +22,7 @@ static enum flags_use find_flags_use(const struct insn *insns, unsigned nr)
 
 		if (is_jcc)
 			return FLAGS_READ;
-		if (!is_plain(&insns[n]))
+		if (!insn_is_plain(&insns[n]))
 			return FLAGS_SAVED;
 		if (row->flags_read || (row->flags_written && row->flags_written != FLAGS_STATUS))
 			return FLAGS_READ;
@@ -70,8 +62,7 @@ static void emit_entries(struct emitter *e)
 
 static bool ends(const struct insn *i)
 {
-	return i->row >= nr_insn_rows ||
-	       (insn_rows[i->row].attr & (A_END | A_COND)) == A_END;
+	return i->row >= nr_insn_rows || (insn_rows[i->row].attr & (A_END | A_COND)) == A_END;
 }
 
 static void emit_one(struct emitter *e, const struct insn *i)
@@ -87,6 +78,9 @@ static void emit_one(struct emitter *e, const struct insn *i)
 		else
 			emit_interpret(e, i);
 	}
+	if (e->recipe.is_valid && e->recipe.insn != i && insn_regs_written(i) & e->recipe.regs)
+		e->recipe.is_valid = false;
+	runs_update(e, i);
 	for (unsigned n = nr_outs; n < e->nr_outs; n++)
 		if (!e->outs[n].resume)
 			e->outs[n].resume = e->o.at;

@@ -98,7 +98,8 @@ struct code_cache *code_cache_new(struct soft_vm *vm, uint64_t size, unsigned he
 	BUG_ON(!cc);
 	cc->vm = vm;
 	cc->heat = heat ? heat : HEAT_DEFAULT;
-	cc->part_size = ALIGN_DOWN(max(size ? size : SIZE_DEFAULT, MIN_SIZE) / NR_PARTS, (size_t)4096);
+	cc->part_size =
+		ALIGN_DOWN(max(size ? size : SIZE_DEFAULT, MIN_SIZE) / NR_PARTS, (size_t)4096);
 	if (map_twice(cc, total_size(cc), err)) {
 		code_cache_free(cc);
 		return NULL;

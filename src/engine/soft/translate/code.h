@@ -23,16 +23,16 @@ struct soft_vm;
 struct link {
 	struct list node; /* in block.incoming of the target */
 	struct translation *from;
-	uint8_t *site;	       /* of the displacement, writable */
-	uint8_t *stub;	       /* where it leads while there is no target */
-	bool has_host_flags;   /* which entry it wants */
+	uint8_t *site;	     /* of the displacement, writable */
+	uint8_t *stub;	     /* where it leads while there is no target */
+	bool has_host_flags; /* which entry it wants */
 };
 
 /* One block's code, in code memory: this, then links, code, records. */
 struct translation {
 	uint32_t size; /* bytes of all */
 	uint32_t nr_links;
-	struct block *block; /* NULL when it has been dropped */
+	struct block *block;	     /* NULL when it has been dropped */
 	uint8_t *entry, *entry_host; /* writable aliases; flags in the frame, in the host's */
 	struct link links[];
 };

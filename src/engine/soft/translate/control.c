@@ -79,6 +79,7 @@ static struct out *out_new(struct emitter *e, unsigned kind, uint8_t *site)
 		.record = e->at,
 		.in_host = e->flags_in_host,
 		.in_frame = e->flags_in_frame,
+		.recipe = e->recipe,
 	};
 	return out;
 }
@@ -86,6 +87,18 @@ static struct out *out_new(struct emitter *e, unsigned kind, uint8_t *site)
 void emit_slow(struct emitter *e, const struct insn *i, uint8_t *site, unsigned how)
 {
 	out_new(e, how & MEM_END ? OUT_SLOW_END : OUT_SLOW, site);
+}
+
+void emit_slow_run(struct emitter *e, const struct insn *i, uint8_t *site, unsigned base,
+		   unsigned slot, struct span span, int32_t delta)
+{
+	struct out *out = out_new(e, OUT_SLOW_RUN, site);
+
+	span.lo -= delta;
+	span.hi -= delta;
+	out->span = span;
+	out->base = (uint8_t)base;
+	out->slot = (uint8_t)slot;
 }
 
 void emit_need_simd(struct emitter *e, bool with_avx)
@@ -110,7 +123,11 @@ void emit_need_simd(struct emitter *e, bool with_avx)
 
 static void save_for_exit(struct emitter *e, const struct out *out)
 {
-	if (out->in_host && !out->in_frame)
+	if (out->in_frame)
+		return;
+	if (!out->in_host && out->recipe.is_valid)
+		recipe_run(e, &out->recipe);
+	if (out->in_host || out->recipe.is_valid)
 		flags_save(&e->o);
 }
 
@@ -151,8 +168,7 @@ static struct link *link_new(struct emitter *e, uint8_t *site, bool has_host_fla
 	else
 		e->translation->nr_links++;
 
-	*l = (struct link){
-		.from = e->translation, .site = site, .has_host_flags = has_host_flags};
+	*l = (struct link){.from = e->translation, .site = site, .has_host_flags = has_host_flags};
 	list_init(&l->node);
 	return l;
 }
@@ -238,6 +254,7 @@ void emit_jump_rcx(struct emitter *e, const struct insn *i,
 {
 	uint8_t *sites[2];
 
+	flags_to_frame(e);
 	emit_lookup(e, sites);
 	if (i) {
 		emit_slow(e, i, sites[0], MEM_END);
@@ -257,11 +274,13 @@ void emit_jump_rcx(struct emitter *e, const struct insn *i,
 void emit_goto(struct emitter *e, int32_t target)
 {
 	if (is_in_page(target)) {
+		if (!e->flags_in_frame && e->recipe.is_valid)
+			flags_need(e);
 		if (goes_back(e, target))
 			emit_poll(e, target, e->flags_in_host, e->flags_in_frame);
 		emit_linked_jump(e, target, e->flags_in_host && !e->flags_in_frame);
 	} else {
-		flags_clobber(e);
+		flags_to_frame(e);
 		load_target(e, target);
 		emit_jump_rcx(e, NULL, NULL);
 	}
@@ -281,16 +300,18 @@ void emit_branch(struct emitter *e, unsigned cc, int32_t target)
 
 void emit_interpret(struct emitter *e, const struct insn *i)
 {
-	flags_clobber(e);
+	flags_to_frame(e);
 	load_record(e, i);
 	emit_call_gate(e, GATE_INTERPRET);
 	e->flags_in_host = e->flags_in_frame = true;
+	e->recipe.is_valid = false;
+	runs_end(e);
 	e->has_simd = e->has_avx = false;
 }
 
 void emit_interpret_end(struct emitter *e, const struct insn *i)
 {
-	flags_clobber(e);
+	flags_to_frame(e);
 	load_record(e, i);
 	emit_jump_gate(e, GATE_INTERPRET_END);
 	e->is_ended = true;
@@ -304,8 +325,9 @@ static void write_branch(struct emitter *e, const struct out *out)
 
 	e->flags_in_host = out->in_host;
 	e->flags_in_frame = out->in_frame;
+	e->recipe = out->recipe;
 	if (!is_in_page(out->target)) {
-		flags_clobber(e);
+		flags_to_frame(e);
 		load_target(e, out->target);
 		emit_jump_rcx(e, NULL, NULL);
 	} else if (goes_back(e, out->target)) {
@@ -319,19 +341,35 @@ static void write_branch(struct emitter *e, const struct out *out)
 static void write_out(struct emitter *e, const struct out *out)
 {
 	const struct insn *i = &e->insns[out->record];
+	uint8_t *again;
 
 	if (!e->o.is_full)
 		asm_patch(out->site, e->o.at);
 	e->at = out->record;
 	switch (out->kind) {
 	case OUT_SLOW:
+		save_for_exit(e, out);
 		load_record(e, i);
 		emit_call_gate(e, GATE_SLOW);
 		asm_jmp_to(&e->o, out->resume);
 		break;
 	case OUT_SLOW_END:
+		save_for_exit(e, out);
 		load_record(e, i);
 		emit_jump_gate(e, GATE_INTERPRET_END);
+		break;
+	case OUT_SLOW_RUN:
+		save_for_exit(e, out);
+		load_record(e, i);
+		emit_call_gate(e, GATE_SLOW);
+		again = emit_span_check(e, out->base, &out->span);
+		asm_store(&e->o, 8, FRAME(FRAME_ADDENDS + out->slot * 8), H_RAX);
+		flags_restore(&e->o, 0);
+		asm_jmp_to(&e->o, out->resume);
+		if (!e->o.is_full)
+			asm_patch(again, e->o.at);
+		load_target(e, i->off + i->len);
+		emit_jump_gate(e, GATE_LEAVE);
 		break;
 	case OUT_SIMD:
 	case OUT_AVX:

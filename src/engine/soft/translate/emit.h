@@ -17,7 +17,8 @@
  *
  * Status flags are in the host's flags, or in the frame, or both; struct emitter knows which:
  *   flags_clobber()  before anything that changes host flags and is not the guest's instruction:
- *		      saves them if they are only there. Uses RAX.
+ *		      saves them if they are only there, or notes how to work them out again
+ *		      (struct recipe). Uses RAX.
  *   flags_need()     before an instruction that reads guest flags, or writes only some. Uses RAX.
  *   flags_written()  after an instruction that has left all six in the host's flags.
  * A guest instruction that writes some flags needs flags_need() first, and flags_written() after.
@@ -43,16 +44,16 @@ struct translation;
 #define FRAME_FLAGS   24 /* bits 8-15 SF ZF AF PF CF as LAHF gives them, bits 0-7 OF: 0 or 1 */
 #define FRAME_PAGE    32 /* linear address of the page the code is in */
 #define FRAME_TLB     40 /* cpu->tlb */
-#define FRAME_ADDEND  48 /* of the run of accesses in progress */
-#define FRAME_CPU     56
-#define FRAME_JUMPS   64  /* cpu->jump_cache */
-#define FRAME_TAG     72  /* cpu->jump_tag */
-#define FRAME_SIMD    80  /* 4 bytes: 1 while vector registers and MXCSR are the guest's */
-#define FRAME_AVX     84  /* 4 bytes: 1 while this includes their upper halves */
-#define FRAME_MXCSR   88  /* 4 bytes: the host's while SIMD is 1 */
-#define FRAME_TMP     96  /* 8 bytes for one instruction */
-#define FRAME_TMP2    104 /* 8 bytes for the gates */
-#define FRAME_SIZE    120 /* keeps the stack aligned for calls */
+#define FRAME_CPU     48
+#define FRAME_JUMPS   56  /* cpu->jump_cache */
+#define FRAME_TAG     64  /* cpu->jump_tag */
+#define FRAME_SIMD    72  /* 4 bytes: 1 while vector registers and MXCSR are the guest's */
+#define FRAME_AVX     76  /* 4 bytes: 1 while this includes their upper halves */
+#define FRAME_TMP     80  /* 8 bytes for one instruction */
+#define FRAME_ADDENDS 88  /* of runs of accesses: RUNS_MAX times 8 bytes */
+#define FRAME_MXCSR   128 /* 4 bytes: the host's while SIMD is 1 */
+#define FRAME_SIZE    136 /* keeps the stack aligned for calls */
+#define RUNS_MAX      5
 #define FRAME(offset) MEM_BASE(H_RSP, offset)
 
 #define OUTS_MAX    320 /* slow paths and side exits of a block */
@@ -64,21 +65,53 @@ struct record {
 	struct block *block;
 };
 
+/*
+ * How flags that are neither in the host's flags nor in the frame are had again: from the operands
+ * of the instruction that made them, as long as these are unchanged.
+ */
+struct recipe {
+	bool is_valid, has_imm;
+	enum { RECIPE_COMPARE, RECIPE_TEST, RECIPE_LOGIC, RECIPE_ADD, RECIPE_SUB } kind;
+	const struct insn *insn;
+	uint8_t size, dst, src; /* registers by offset, as in struct insn */
+	uint16_t regs;		/* that must not change, one bit each */
+	int32_t imm;
+};
+
+/* Accesses off one base: which bytes, counted from the base. */
+struct span {
+	int32_t lo, hi;
+	bool is_write;
+	unsigned nr_more; /* accesses beside the first */
+};
+
+/* A run: accesses off a base whose page has been checked. Its addend is in the frame. */
+struct run {
+	bool is_valid;
+	unsigned base; /* guest register */
+	int32_t moved; /* what has been added to it since the check */
+	struct span span;
+};
+
 /* What stands out of line, written after the block's straight code. */
 struct out {
 	enum {
-		OUT_SLOW,	/* interpret the instruction, go on at resume */
-		OUT_SLOW_END,	/* interpret it and leave the block */
-		OUT_SIMD,	/* load the vector registers, go on at resume */
-		OUT_AVX,	/* with upper halves */
-		OUT_BRANCH,	/* side exit to target */
-		OUT_MISS,	/* an address that is not in the jump cache: RCX ^ tag */
-		OUT_LEAVE,	/* to the run loop, with rip in RCX */
+		OUT_SLOW,     /* interpret the instruction, go on at resume */
+		OUT_SLOW_END, /* interpret it and leave the block */
+		OUT_SLOW_RUN, /* interpret it, go on if the run's span can be reached now */
+		OUT_SIMD,     /* load the vector registers, go on at resume */
+		OUT_AVX,      /* with upper halves */
+		OUT_BRANCH,   /* side exit to target */
+		OUT_MISS,     /* an address that is not in the jump cache: RCX ^ tag */
+		OUT_LEAVE,    /* to the run loop, with rip in RCX */
 	} kind;
 	uint8_t *site, *resume; /* displacement of the jump that leads here, and where it returns */
 	unsigned record;
 	int32_t target; /* OUT_BRANCH: counts from the start of the page */
-	bool in_host, in_frame, is_backward;
+	bool in_host, in_frame;
+	struct recipe recipe;
+	struct span span;   /* OUT_SLOW_RUN: after the instruction */
+	uint8_t base, slot; /* host register, and which addend of the frame */
 };
 
 struct emitter {
@@ -90,6 +123,9 @@ struct emitter {
 
 	/* Where the guest's status flags are. */
 	bool flags_in_host, flags_in_frame;
+	struct recipe recipe;
+	struct run runs[RUNS_MAX];
+	unsigned next_run;
 	bool has_simd, has_avx; /* known to be loaded at this point of the block */
 	unsigned scratch;	/* H_RAX or H_RCX: what mem_access() left free */
 
@@ -113,7 +149,7 @@ struct emitter {
 
 /* ---- registers: off is insn.reg or insn.rm ---- */
 
-#define REG_IS_HIGH(off) ((off) & 1) /* AH, CH, DH, BH */
+#define REG_IS_HIGH(off) ((off)&1) /* AH, CH, DH, BH */
 
 /* The host register of guest register off / 8: its own, or scratch loaded from the frame. */
 unsigned reg_get(struct emitter *e, unsigned off, unsigned scratch);
@@ -127,21 +163,26 @@ bool reg_is_in_frame(unsigned off);
 
 void flags_clobber(struct emitter *e);
 void flags_need(struct emitter *e);
+/* Puts them into the frame, before the block is left or C is called. Uses RAX. */
+void flags_to_frame(struct emitter *e);
 static inline void flags_written(struct emitter *e)
 {
 	e->flags_in_host = true;
 	e->flags_in_frame = false;
+	e->recipe.is_valid = false;
 }
+/* After flags_written(), by emitters of ALU instructions: i's flags may be worked out again. */
+void recipe_set(struct emitter *e, const struct insn *i);
 
 /* ---- memory ---- */
 
-#define MEM_READ      0
-#define MEM_WRITE     BIT(0) /* also for read and write */
-#define MEM_FREE_RAX  BIT(1) /* RAX is left free */
-#define MEM_FREE_RCX  BIT(5) /* RCX is */
-#define MEM_FLAGS     BIT(2) /* the guest's flags are in the host's afterwards; implies FREE_RAX */
-#define MEM_END	      BIT(3) /* after the slow path the block is left, rip is where it led */
-#define MEM_ALIGNED   BIT(4) /* anything but a multiple of size goes to the slow path */
+#define MEM_READ     0
+#define MEM_WRITE    BIT(0) /* also for read and write */
+#define MEM_FREE_RAX BIT(1) /* RAX is left free */
+#define MEM_FREE_RCX BIT(5) /* RCX is */
+#define MEM_FLAGS    BIT(2) /* the guest's flags are in the host's afterwards; implies FREE_RAX */
+#define MEM_END	     BIT(3) /* after the slow path the block is left, rip is where it led */
+#define MEM_ALIGNED  BIT(4) /* anything but a multiple of size goes to the slow path */
 
 /* Whether mem_access() can do this operand: most; not a RIP-relative one out of reach. */
 bool mem_is_possible(const struct insn *i);
@@ -183,6 +224,9 @@ void emit_branch(struct emitter *e, unsigned cc, int32_t target);
 void emit_jump_rcx(struct emitter *e, const struct insn *i,
 		   void (*commit)(struct emitter *e, const struct insn *i));
 
+/* The same for an access that begins a run; delta: what i itself adds to the base. */
+void emit_slow_run(struct emitter *e, const struct insn *i, uint8_t *site, unsigned base,
+		   unsigned slot, struct span span, int32_t delta);
 /* A jump, whose displacement is at site, to a slow path for i as in mem_access(). */
 void emit_slow(struct emitter *e, const struct insn *i, uint8_t *site, unsigned how);
 

@@ -62,6 +62,7 @@ static bool alu_with_imm(struct emitter *e, const struct insn *i, unsigned n, un
 			reg_put(e, target, reg);
 	}
 	flags_written(e);
+	recipe_set(e, i);
 	return true;
 }
 
@@ -74,9 +75,8 @@ static bool alu_with_reg(struct emitter *e, const struct insn *i, unsigned n, un
 		return false;
 	if (is_mem(i)) {
 		bool is_stored = !is_to_reg && n != ALU_CMP;
-		struct mem_ref m = mem_access(e, i, size,
-					      (is_stored ? MEM_WRITE : MEM_READ) |
-						      (reads ? MEM_FLAGS : 0));
+		struct mem_ref m = mem_access(
+			e, i, size, (is_stored ? MEM_WRITE : MEM_READ) | (reads ? MEM_FLAGS : 0));
 
 		if (is_to_reg) {
 			op_reg_mem(e, i, opcode, m, n != ALU_CMP);
@@ -100,6 +100,7 @@ static bool alu_with_reg(struct emitter *e, const struct insn *i, unsigned n, un
 			reg_put(e, dst, is_to_reg ? a : b);
 	}
 	flags_written(e);
+	recipe_set(e, i);
 	return true;
 }
 
@@ -122,10 +123,11 @@ bool e_test(struct emitter *e, const struct insn *i)
 	unsigned opcode = size == 1 ? (has_imm ? 0xf6 : 0x84) : (has_imm ? 0xf7 : 0x85);
 
 	if (is_mem(i)) {
-		struct mem_ref m = mem_access(e, i, size, MEM_READ);
+		struct mem_ref m;
 
 		if (!has_imm && REG_IS_HIGH(i->reg))
 			return false;
+		m = mem_access(e, i, size, MEM_READ);
 		asm_rm(&e->o, size, opcode, has_imm ? 0 : reg_get(e, i->reg, e->scratch), m);
 	} else {
 		unsigned reg;
@@ -134,14 +136,15 @@ bool e_test(struct emitter *e, const struct insn *i)
 			return false;
 		reg = reg_get(e, target, H_RCX);
 		asm_rr(&e->o, size, opcode,
-		       has_imm			 ? 0
+		       has_imm		  ? 0
 		       : i->reg == target ? reg
-						 : reg_get(e, i->reg, H_RAX),
+					  : reg_get(e, i->reg, H_RAX),
 		       reg);
 	}
 	if (has_imm)
 		asm_imm(&e->o, size, i->imm);
 	flags_written(e);
+	recipe_set(e, i);
 	return true;
 }
 
@@ -151,11 +154,11 @@ bool e_unary(struct emitter *e, const struct insn *i)
 {
 	const struct insn_row *row = &insn_rows[i->row];
 	unsigned size = size_of(i), opcode = row->opcode, digit = row->digit - 1u;
-	bool is_not = !row->flags_written, is_partial = row->flags_written != FLAGS_STATUS && !is_not;
+	bool is_not = !row->flags_written,
+	     is_partial = row->flags_written != FLAGS_STATUS && !is_not;
 
 	if (is_mem(i)) {
-		struct mem_ref m =
-			mem_access(e, i, size, MEM_WRITE | (is_partial ? MEM_FLAGS : 0));
+		struct mem_ref m = mem_access(e, i, size, MEM_WRITE | (is_partial ? MEM_FLAGS : 0));
 
 		emit_lock(e, i);
 		asm_rm(&e->o, size, opcode, digit, m);

@@ -27,6 +27,31 @@ bool translate_block(struct emitter *e);
 void emit_outs(struct emitter *e);
 void emit_records(struct emitter *e);
 
+/* ---- lookahead.c ---- */
+
+/* Guest registers that i changes, one bit each; all of them when it is not known. */
+unsigned insn_regs_written(const struct insn *i);
+/* PUSH and POP of 8 bytes: by how much RSP moves. */
+bool insn_moves_rsp(const struct insn *i, int32_t *delta);
+/* Whether i leaves nothing of the status flags there were before. */
+bool insn_writes_all_flags(const struct insn *i);
+/* An instruction that neither faults nor touches memory, and has an emitter. */
+bool insn_is_plain(const struct insn *i);
+/* Whether e->recipe serves from the current instruction to where flags are overwritten, or the end. */
+bool recipe_lasts(const struct emitter *e);
+/* The accesses off base from the current instruction on, which has the one that is given. */
+struct span span_find(const struct emitter *e, unsigned base, int32_t disp, unsigned size,
+		      bool is_write);
+
+/* Works out flags by r. RAX is used. */
+void recipe_run(struct emitter *e, const struct recipe *r);
+/* Runs end: their addends may no longer hold. */
+void runs_end(struct emitter *e);
+/* After instruction i: what it changed. */
+void runs_update(struct emitter *e, const struct insn *i);
+/* RAX = addend of the page that span off base lies in; to slow, a displacement, if it cannot be had. */
+uint8_t *emit_span_check(struct emitter *e, unsigned base, const struct span *s);
+
 /* Displacements that want the record of insns[insn]. */
 void record_use(struct emitter *e, const struct insn *i, uint8_t *site);
 

@@ -8,9 +8,9 @@
 #include "engine/soft/translate/emit_impl.h"
 
 #define CPU(field)  MEM_BASE(H_RCX, offsetof(struct cpu, field))
-#define CPU_GPR(n)  MEM_BASE(H_RCX, offsetof(struct cpu, gpr) + (n) * 8)
-#define XMM(n)	    MEM_BASE(H_RCX, offsetof(struct cpu, fpu.xmm) + (n) * 16)
-#define YMM_HIGH(n) MEM_BASE(H_RCX, offsetof(struct cpu, fpu.ymm_high) + (n) * 16)
+#define CPU_GPR(n)  MEM_BASE(H_RCX, offsetof(struct cpu, gpr) + (n)*8)
+#define XMM(n)	    MEM_BASE(H_RCX, offsetof(struct cpu, fpu.xmm) + (n)*16)
+#define YMM_HIGH(n) MEM_BASE(H_RCX, offsetof(struct cpu, fpu.ymm_high) + (n)*16)
 
 #define CC_E  4
 #define CC_NE 5

@@ -68,9 +68,54 @@ void flags_restore(struct asm_out *o, unsigned shift)
 	asm8(o, 0x9e); /* sahf */
 }
 
+void recipe_run(struct emitter *e, const struct recipe *r)
+{
+	static const uint8_t opcodes[][2] = {
+		/* with a register; /digit with an immediate */
+		[RECIPE_COMPARE] = {0x39, 7},
+		[RECIPE_ADD] = {0x01, 0},
+		[RECIPE_SUB] = {0x29, 5},
+	};
+	struct asm_out *o = &e->o;
+	unsigned is_byte = r->size == 1, dst, src;
+
+	if (r->kind == RECIPE_LOGIC) {
+		dst = reg_get(e, r->dst, H_RAX);
+		asm_rr(o, r->size, 0x85 - is_byte, dst, dst);
+		return;
+	}
+	if (r->kind == RECIPE_TEST && r->has_imm) {
+		asm_rr(o, r->size, 0xf7 - is_byte, 0, reg_get(e, r->dst, H_RAX));
+		asm_imm(o, r->size, (uint32_t)r->imm);
+		return;
+	}
+	if (r->kind == RECIPE_TEST || r->kind == RECIPE_COMPARE) {
+		dst = reg_get(e, r->dst, H_RAX);
+		if (r->has_imm) {
+			asm_alu_ri(o, r->size, 7, dst, r->imm);
+			return;
+		}
+		src = r->src / 8 == r->dst / 8 ? dst : reg_get(e, r->src, H_RAX);
+		asm_rr(o, r->size, (r->kind == RECIPE_TEST ? 0x85u : 0x39u) - is_byte, src, dst);
+		return;
+	}
+	/* The sum, the other operand taken off or added, and once more as it was. */
+	unsigned inverse = r->kind == RECIPE_ADD ? RECIPE_SUB : RECIPE_ADD;
+
+	asm_mov_rr(o, 8, H_RAX, reg_get(e, r->dst, H_RAX));
+	if (r->has_imm) {
+		asm_alu_ri(o, r->size, opcodes[inverse][1], H_RAX, r->imm);
+		asm_alu_ri(o, r->size, opcodes[r->kind][1], H_RAX, r->imm);
+		return;
+	}
+	src = reg_get(e, r->src, H_NONE);
+	asm_rr(o, r->size, opcodes[inverse][0] - is_byte, src, H_RAX);
+	asm_rr(o, r->size, opcodes[r->kind][0] - is_byte, src, H_RAX);
+}
+
 void flags_clobber(struct emitter *e)
 {
-	if (e->flags_in_host && !e->flags_in_frame) {
+	if (e->flags_in_host && !e->flags_in_frame && !(e->recipe.is_valid && recipe_lasts(e))) {
 		flags_save(&e->o);
 		e->flags_in_frame = true;
 	}
@@ -79,9 +124,23 @@ void flags_clobber(struct emitter *e)
 
 void flags_need(struct emitter *e)
 {
-	if (!e->flags_in_host)
+	if (!e->flags_in_host && e->recipe.is_valid)
+		recipe_run(e, &e->recipe);
+	else if (!e->flags_in_host)
 		flags_restore(&e->o, 0);
 	e->flags_in_host = true;
+}
+
+void flags_to_frame(struct emitter *e)
+{
+	if (e->flags_in_frame)
+		return;
+	if (!e->flags_in_host && e->recipe.is_valid)
+		recipe_run(e, &e->recipe);
+	if (e->flags_in_host || e->recipe.is_valid)
+		flags_save(&e->o);
+	e->flags_in_frame = true;
+	e->flags_in_host = false;
 }
 
 /* ---- addresses ---- */
@@ -96,6 +155,7 @@ struct place {
 	} kind;
 	const struct insn *insn;
 	unsigned base; /* host register, or guest register of PLACE_SLOT */
+	unsigned guest_base;
 	int32_t disp;
 };
 
@@ -125,6 +185,7 @@ static struct place place_of(const struct insn *i)
 	} else if (i->base < 16 && !is_in_frame(i->base)) {
 		p.kind = PLACE_BASE;
 		p.base = guest_home[i->base];
+		p.guest_base = i->base;
 	}
 	return p;
 }
@@ -221,14 +282,105 @@ static void check_aligned(struct emitter *e, const struct insn *i, unsigned size
 
 #define ADDEND(base) MEM_BASE(base, offsetof(struct tlb_entry, addend))
 
+/* ---- runs ---- */
+
+void runs_end(struct emitter *e)
+{
+	for (unsigned n = 0; n < RUNS_MAX; n++)
+		e->runs[n].is_valid = false;
+}
+
+void runs_update(struct emitter *e, const struct insn *i)
+{
+	unsigned written = insn_regs_written(i);
+	int32_t delta = 0;
+	bool is_stack = insn_moves_rsp(i, &delta);
+
+	for (unsigned n = 0; n < RUNS_MAX; n++) {
+		struct run *r = &e->runs[n];
+
+		if (is_stack && r->base == RSP)
+			r->moved += delta;
+		else if (written & 1u << r->base)
+			r->is_valid = false;
+	}
+}
+
+static struct run *run_find(struct emitter *e, unsigned base, int32_t disp, unsigned size,
+			    unsigned how)
+{
+	for (unsigned n = 0; n < RUNS_MAX; n++) {
+		struct run *r = &e->runs[n];
+
+		if (r->is_valid && r->base == base && disp + r->moved >= r->span.lo &&
+		    disp + r->moved + (int32_t)size <= r->span.hi &&
+		    (r->span.is_write || !(how & MEM_WRITE)))
+			return r;
+	}
+	return NULL;
+}
+
+uint8_t *emit_span_check(struct emitter *e, unsigned base, const struct span *s)
+{
+	struct asm_out *o = &e->o;
+	size_t tag = s->is_write ? offsetof(struct tlb_entry, tag_write)
+				 : offsetof(struct tlb_entry, tag_read);
+	uint8_t *slow;
+
+	asm_lea(o, 4, H_RAX, MEM_BASE(base, s->lo));
+	find_entry(e);
+	asm_lea(o, 8, H_RCX, MEM_BASE(base, s->hi - 1));
+	asm_alu_ri(o, 8, ALU_AND, H_RCX, -4096);
+	asm_rm(o, 8, 0x3b, H_RCX, MEM_BASE(H_RAX, tag));
+	slow = asm_jcc(o, 5);
+	asm_load(o, 8, H_RAX, ADDEND(H_RAX));
+	return slow;
+}
+
+static struct run *run_of_base(struct emitter *e, unsigned base)
+{
+	for (unsigned n = 0; n < RUNS_MAX; n++)
+		if (e->runs[n].is_valid && e->runs[n].base == base)
+			return &e->runs[n];
+	return &e->runs[e->next_run++ % RUNS_MAX];
+}
+
+/* The check of an access and of what follows it; RAX becomes the addend. */
+static void run_begin(struct emitter *e, const struct place *p, struct span s)
+{
+	struct run *r = run_of_base(e, p->guest_base);
+	unsigned slot = (unsigned)(r - e->runs);
+	int32_t delta = 0;
+
+	*r = (struct run){.is_valid = true, .base = p->guest_base, .span = s};
+	emit_slow_run(e, p->insn, emit_span_check(e, p->base, &s), p->base, slot, s,
+		      r->base == RSP && insn_moves_rsp(p->insn, &delta) ? delta : 0);
+	asm_store(&e->o, 8, FRAME(FRAME_ADDENDS + slot * 8), H_RAX);
+}
+
 static struct mem_ref access_base(struct emitter *e, const struct place *p, unsigned size,
 				  unsigned how)
 {
 	struct asm_out *o = &e->o;
+	struct mem_ref m = {.base = (uint8_t)p->base, .index = H_RAX, .disp = p->disp};
+	struct run *r = run_find(e, p->guest_base, p->disp, size, how);
+	struct span s;
 
 	if (how & MEM_ALIGNED) {
+		flags_clobber(e);
 		asm_lea(o, 4, H_RCX, MEM_BASE(p->base, p->disp));
 		check_aligned(e, p->insn, size, how);
+	}
+	e->scratch = H_RCX;
+	if (r) {
+		asm_load(o, 8, H_RAX, FRAME(FRAME_ADDENDS + (r - e->runs) * 8));
+		return m;
+	}
+	flags_clobber(e);
+	s = span_find(e, p->guest_base, p->disp, size, how & MEM_WRITE);
+	if (s.nr_more && !(how & MEM_END)) {
+		run_begin(e, p, s);
+		return m;
 	}
 	asm_lea(o, 4, H_RAX, MEM_BASE(p->base, p->disp));
 	find_entry(e);
@@ -236,8 +388,7 @@ static struct mem_ref access_base(struct emitter *e, const struct place *p, unsi
 	asm_alu_ri(o, 8, ALU_AND, H_RCX, -4096);
 	compare_tag(e, p->insn, how);
 	asm_load(o, 8, H_RAX, ADDEND(H_RAX));
-	e->scratch = H_RCX;
-	return (struct mem_ref){.base = (uint8_t)p->base, .index = H_RAX, .disp = p->disp};
+	return m;
 }
 
 /* The place in the page is known: only the page has to be looked up. */
@@ -309,7 +460,8 @@ static struct mem_ref access_place(struct emitter *e, const struct place *p, uns
 {
 	struct mem_ref m;
 
-	flags_clobber(e);
+	if (p->kind != PLACE_BASE)
+		flags_clobber(e);
 	if (p->kind == PLACE_BASE)
 		m = access_base(e, p, size, how);
 	else if (p->kind == PLACE_PAGE)
@@ -329,7 +481,11 @@ struct mem_ref mem_access(struct emitter *e, const struct insn *i, unsigned size
 struct mem_ref mem_access_at(struct emitter *e, const struct insn *i, unsigned off, int32_t disp,
 			     unsigned size, unsigned how)
 {
-	struct place p = {.kind = PLACE_BASE, .insn = i, .base = guest_home[off / 8], .disp = disp};
+	struct place p = {.kind = PLACE_BASE,
+			  .insn = i,
+			  .base = guest_home[off / 8],
+			  .guest_base = off / 8,
+			  .disp = disp};
 
 	if (p.base == H_NONE) {
 		p.kind = PLACE_SLOT;

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What can be known of the rest of a block: which registers instructions change, how far flags can
+ * be worked out again instead of being saved, and which accesses lie beside each other.
+ */
+#include "engine/soft/decode/operand.h"
+#include "engine/soft/translate/emit_impl.h"
+#include "engine/soft/translate/emitters.h"
+
+#define ALL_REGS 0xffffu
+
+static unsigned bit_of(unsigned off)
+{
+	return 1u << off / 8;
+}
+
+/* The registers that operand n names. */
+static unsigned operand_regs(const struct insn *i, unsigned n)
+{
+	const struct insn_row *row = &insn_rows[i->row];
+	const struct operand_info *o = &operand_info[row->op[n]];
+
+	if (o->file != FILE_GPR)
+		return 0;
+	switch (o->place) {
+	case AT_REG:
+	case AT_OPCODE:
+		return bit_of(i->reg);
+	case AT_RM:
+		return i->prefix & PFX_MEM ? 0 : bit_of(i->rm);
+	case AT_VVVV:
+		return 1u << INSN_VVVV(i);
+	case AT_FIXED:
+		return 1u << (o->number & 15);
+	default:
+		return 0;
+	}
+}
+
+static bool only_compares(const struct insn *i)
+{
+	const struct insn_row *row = &insn_rows[i->row];
+
+	if (row->emit == e_test)
+		return true;
+	if (row->emit != e_alu)
+		return false;
+	return row->opcode >= 0x80 ? row->digit == DIGIT(7) : row->opcode >> 3 == 7;
+}
+
+unsigned insn_regs_written(const struct insn *i)
+{
+	const struct insn_row *row = &insn_rows[i->row];
+
+	if (i->row >= nr_insn_rows || !row->emit)
+		return ALL_REGS;
+	if (row->emit == e_jcc || row->emit == e_nop || only_compares(i))
+		return 0;
+	if (row->emit == e_alu || row->emit == e_unary || row->emit == e_shift ||
+	    row->emit == e_mov || row->emit == e_mov_imm || row->emit == e_extend ||
+	    row->emit == e_lea || row->emit == e_setcc || row->emit == e_cmov ||
+	    row->emit == e_imul)
+		return operand_regs(i, 0);
+	if (row->emit == e_push)
+		return bit_of(RSP * 8);
+	if (row->emit == e_pop)
+		return bit_of(RSP * 8) | operand_regs(i, 0);
+	if (row->emit == e_widen)
+		return row->opcode == 0x98 ? bit_of(RAX * 8) : bit_of(RDX * 8);
+	/* Vector instructions write general registers that they name. */
+	if (row->attr & (A_SSE | A_AVX) && row->map != MAP_0F3A)
+		return operand_regs(i, 0);
+	return ALL_REGS;
+}
+
+bool insn_moves_rsp(const struct insn *i, int32_t *delta)
+{
+	const struct insn_row *row = &insn_rows[i->row];
+	bool is_pop = row->emit == e_pop;
+
+	if ((row->emit != e_push && !is_pop) || PFX_SIZE(i->prefix) != 8 || i->prefix & PFX_MEM)
+		return false;
+	if (is_pop && operand_regs(i, 0) & bit_of(RSP * 8))
+		return false;
+	*delta = is_pop ? 8 : -8;
+	return true;
+}
+
+/* ---- flags ---- */
+
+bool insn_writes_all_flags(const struct insn *i)
+{
+	const struct insn_row *row = &insn_rows[i->row];
+
+	if (i->row >= nr_insn_rows || row->flags_written != FLAGS_STATUS || row->flags_read)
+		return false;
+	/* A count of 0 leaves them as they are. */
+	if (row->emit == e_shift)
+		return row->opcode >= 0xd0 || i->imm & (PFX_SIZE(i->prefix) == 8 ? 63 : 31);
+	return row->map != MAP_0F || (row->opcode & 0xf6) != 0xa4;
+}
+
+bool insn_is_plain(const struct insn *i)
+{
+	const struct insn_row *row = &insn_rows[i->row];
+
+	return i->row < nr_insn_rows && row->emit && row->attr & A_PLAIN && !(i->prefix & PFX_MEM);
+}
+
+bool recipe_lasts(const struct emitter *e)
+{
+	for (unsigned n = e->at; n < e->nr; n++) {
+		const struct insn *i = &e->insns[n];
+
+		if (insn_writes_all_flags(i) && i != e->recipe.insn)
+			return true;
+		if (!(insn_regs_written(i) & e->recipe.regs))
+			continue;
+		/* Nothing may look at flags any more. */
+		return n + 1 < e->nr && insn_is_plain(&i[1]) && insn_writes_all_flags(&i[1]);
+	}
+	return true;
+}
+
+/*
+ * Flags can be had again from what is in registers after a comparison, a logical operation, and an
+ * addition or subtraction whose other operand is still there. RAX is all it takes.
+ */
+void recipe_set(struct emitter *e, const struct insn *i)
+{
+	const struct insn_row *row = &insn_rows[i->row];
+	unsigned dst = row->opcode & 2 && row->opcode < 0x40 ? i->reg : i->rm;
+	unsigned n = row->opcode >= 0x80 ? row->digit - 1u : row->opcode >> 3;
+	bool is_test = row->emit == e_test;
+	struct recipe *r = &e->recipe;
+
+	r->is_valid = false;
+	if (i->prefix & PFX_MEM)
+		return;
+	*r = (struct recipe){.insn = i, .size = (uint8_t)PFX_SIZE(i->prefix), .has_imm = true};
+	if (is_test) {
+		bool has_imm = row->opcode >= 0xa8;
+
+		r->dst = has_imm && row->opcode < 0xf0 ? RAX * 8 : i->rm;
+		r->has_imm = has_imm;
+		r->kind = RECIPE_TEST;
+	} else {
+		bool is_acc = row->opcode < 0x40 && (row->opcode & 7) >= 4;
+
+		r->dst = is_acc ? RAX * 8 : dst;
+		r->has_imm = row->opcode >= 0x80 || is_acc;
+		r->kind = n == 7 ? RECIPE_COMPARE
+			  : n == 0 ? RECIPE_ADD
+			  : n == 5 ? RECIPE_SUB
+				   : RECIPE_LOGIC;
+		if (n == 2 || n == 3)
+			return;
+	}
+	r->src = r->dst == i->rm ? i->reg : i->rm;
+	if (r->kind == RECIPE_TEST && !r->has_imm)
+		r->src = i->reg;
+	r->imm = (int32_t)i->imm;
+	r->regs = (uint16_t)bit_of(r->dst);
+	if (!r->has_imm && r->kind != RECIPE_LOGIC)
+		r->regs |= bit_of(r->src);
+	/* One register of the frame would have to be loaded, and RAX holds it; no more than that. */
+	bool is_sum = r->kind == RECIPE_ADD || r->kind == RECIPE_SUB;
+	bool in_frame_src = !r->has_imm && r->kind != RECIPE_LOGIC && reg_is_in_frame(r->src);
+
+	if (REG_IS_HIGH(r->dst) || (!r->has_imm && REG_IS_HIGH(r->src)))
+		return;
+	if (is_sum && !r->has_imm && (r->src / 8 == r->dst / 8 || in_frame_src))
+		return;
+	if (!is_sum && reg_is_in_frame(r->dst) && in_frame_src && r->src / 8 != r->dst / 8)
+		return;
+	r->is_valid = true;
+}
+
+/* ---- memory ---- */
+
+/* An access of one of the plain kinds; false when it is none, or nothing is known of it. */
+static bool find_access(const struct insn *i, unsigned *base, int32_t *disp, unsigned *size,
+			bool *is_write)
+{
+	const struct insn_row *row = &insn_rows[i->row];
+	int32_t delta;
+
+	if (insn_moves_rsp(i, &delta)) {
+		*base = RSP;
+		*disp = delta < 0 ? -8 : 0;
+		*size = 8;
+		*is_write = delta < 0;
+		return true;
+	}
+	if (!(i->prefix & PFX_MEM) || i->ea != EA_FLAT || (i->index & 31) != SLOT_ZERO ||
+	    i->base >= 16 || reg_is_in_frame(i->base * 8))
+		return false;
+	*base = i->base;
+	*disp = i->disp;
+	*size = PFX_SIZE(i->prefix);
+	if (row->emit == e_alu)
+		*is_write = !only_compares(i) && (row->opcode >= 0x80 || !(row->opcode & 2));
+	else if (row->emit == e_test || row->emit == e_cmov || row->emit == e_imul)
+		*is_write = false;
+	else if (row->emit == e_mov)
+		*is_write = !(row->opcode & 2);
+	else if (row->emit == e_mov_imm || row->emit == e_unary || row->emit == e_shift)
+		*is_write = true;
+	else if (row->emit == e_extend) {
+		*is_write = false;
+		*size = row->map == MAP_1 ? 4 : row->opcode & 1 ? 2 : 1;
+	} else if (row->emit == e_setcc) {
+		*is_write = true;
+		*size = 1;
+	} else if (row->attr & (A_SSE | A_AVX) && row->emit) {
+		*size = row_mem_bytes(row, i->prefix >> PFX_SIZE_SHIFT & 3, CODE_64, INSN_L(i));
+		*is_write = operand_info[row->op[0]].place == AT_RM && !row->flags_written;
+		return *size && *size <= 32;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+#define SPAN_MAX       128 /* a longer one crosses pages too often */
+#define STACK_SPAN_MAX 512
+
+struct span span_find(const struct emitter *e, unsigned base, int32_t disp, unsigned size,
+		      bool is_write)
+{
+	struct span s = {.lo = disp, .hi = disp + (int32_t)size, .is_write = is_write};
+	int32_t limit = base == RSP || base == RBP ? STACK_SPAN_MAX : SPAN_MAX, moved = 0;
+	bool is_sure = true;
+
+	for (unsigned n = e->at; n < e->nr; n++) {
+		const struct insn *i = &e->insns[n];
+		unsigned b, bytes;
+		int32_t d, delta;
+		bool writes;
+
+		if (n > e->at && find_access(i, &b, &d, &bytes, &writes) && b == base) {
+			int32_t lo = min(s.lo, d + moved), hi = max(s.hi, d + moved + (int32_t)bytes);
+
+			/* What is behind a side exit may never be stored. */
+			if (hi - lo <= limit && (!writes || s.is_write || is_sure)) {
+				s.lo = lo;
+				s.hi = hi;
+				s.is_write |= writes;
+				s.nr_more++;
+			}
+		}
+		if (insn_regs_written(i) == ALL_REGS)
+			break;
+		if (base == RSP && insn_moves_rsp(i, &delta))
+			moved += delta;
+		else if (insn_regs_written(i) & 1u << base)
+			break;
+		if (insn_rows[i->row].attr & A_COND)
+			is_sure = false;
+	}
+	return s;
+}
