@@ -27,7 +27,8 @@ static bool is_stale(const struct record *r)
 int translated_interpret(struct cpu *c, const struct record *r)
 {
 	interpret(c, &r->insn);
-	return is_stale(r);
+	/* A repeated instruction that requests have stopped has left rip where it is. */
+	return is_stale(r) || c->rip != insn_next_rip(c, &r->insn);
 }
 
 int translated_interpret_end(struct cpu *c, const struct record *r)

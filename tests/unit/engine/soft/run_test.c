@@ -4,6 +4,7 @@
  * points, the deadline timer, signals in a saved state.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <time.h>
 
@@ -18,6 +19,15 @@ GUEST_CODE(spin, 64,
 GUEST_CODE(halt, 64,
 	   "sti\n"
 	   "1: hlt\n"
+	   "jmp 1b\n");
+
+/* Counts, and beside the counter sums up what REP has left of its count. */
+GUEST_CODE(fill, 64,
+	   "1: mov $0x11000, %edi\n"
+	   "mov $0x8000, %ecx\n"
+	   "rep stosb\n"
+	   "add %rcx, 0x10008\n"
+	   "incq 0x10000\n"
 	   "jmp 1b\n");
 
 struct fixture {
@@ -69,13 +79,18 @@ static uint64_t counter(struct fixture *f)
 	return __atomic_load_n((uint64_t *)(f->t.ram + PHYS_DATA), __ATOMIC_RELAXED);
 }
 
-/* Runs the spinning guest on a thread until it counts. */
-static void start_spinning(struct fixture *f)
+/* Runs the guest that has been loaded on a thread until it counts. */
+static void start(struct fixture *f)
 {
-	tiny_load(&f->t, PHYS_CODE, spin);
 	pthread_create(&f->thread, NULL, run, f);
 	while (!counter(f))
 		sleep_ms(1);
+}
+
+static void start_spinning(struct fixture *f)
+{
+	tiny_load(&f->t, PHYS_CODE, spin);
+	start(f);
 }
 
 static void stop(struct fixture *f)
@@ -100,6 +115,24 @@ static void epoch_is_odd_outside_the_guest_and_grows_at_safe_points(void **state
 	assert_int_equal(f->c->epoch, epoch + 2);
 	stop(f);
 	assert_int_equal(f->c->epoch & 1, 1);
+}
+
+static void repeated_instruction_is_finished_after_requests(void **state)
+{
+	struct fixture *f = *state;
+
+	tiny_load(&f->t, PHYS_CODE, fill);
+	start(f);
+	/* The guest is translated soon, and most of these come in the middle of REP. */
+	for (unsigned n = 0; n < 2000; n++) {
+		uint64_t epoch = f->c->epoch;
+
+		cpu_request(f->c, REQ_SAFE);
+		while (f->c->epoch == epoch)
+			sched_yield();
+	}
+	stop(f);
+	assert_int_equal(tiny_get64(&f->t, PHYS_DATA + 8), 0);
 }
 
 static void sleeping_vcpu_is_outside_the_guest(void **state)
@@ -275,6 +308,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(epoch_is_odd_outside_the_guest_and_grows_at_safe_points),
+		TEST(repeated_instruction_is_finished_after_requests),
 		TEST(sleeping_vcpu_is_outside_the_guest),
 		TEST(log_of_a_running_guest_loses_no_write),
 		TEST(watch_reaches_the_tlb_of_a_running_vcpu),
