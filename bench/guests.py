@@ -16,12 +16,13 @@ def bantam(program: str, guest: Guest, *options: str) -> list[str]:
 
 
 def tcg(machine: str, guest: Guest, tsc_khz: int) -> list[str]:
-    """A guest of microvm has only the PIT to measure its TSC with. Where the host's CPUs are busy that can
-    fail, and then it hangs, so it is told: TCG's TSC is the host's."""
+    """A guest of microvm has only the PIT to measure its TSC with, and only ticks to compare it with. Where the
+    host's CPUs are busy the first can fail, and then it hangs, and the second makes it tell the time by ticks.
+    So it is told that TCG's TSC is the host's."""
     params = f"console=ttyS0 {guest.params}"
     if machine == "microvm":
         machine = "microvm,x-option-roms=off,isa-serial=on,rtc=on"
-        params += f" tsc_early_khz={tsc_khz}"
+        params += f" tsc=reliable tsc_early_khz={tsc_khz}"
     return ["qemu-system-x86_64", "-M", machine, "-accel", "tcg", "-cpu", "max", "-smp", str(guest.cpus),
             "-m", "512", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
             "-monitor", "none", "-kernel", guest.kernel, "-initrd", guest.initrd, "-append", params]
