@@ -104,6 +104,16 @@ static void decode_all(struct emitter *e, struct insn *insns)
 	}
 }
 
+static void emit_body(struct emitter *e)
+{
+	for (e->at = 0; e->at < e->nr && !e->is_ended; e->at++)
+		emit_one(e, &e->insns[e->at]);
+	if (e->is_ended)
+		return;
+	e->at = e->nr - 1;
+	emit_goto(e, (int32_t)(e->page_off + e->size));
+}
+
 bool translate_block(struct emitter *e)
 {
 	struct insn insns[BLOCK_INSNS_MAX + 1];
@@ -115,11 +125,10 @@ bool translate_block(struct emitter *e)
 		return false;
 	e->insns = insns;
 	emit_entries(e);
-	for (e->at = 0; e->at < e->nr && !e->is_ended; e->at++)
-		emit_one(e, &insns[e->at]);
-	if (!e->is_ended) {
-		e->at = e->nr - 1;
-		emit_goto(e, (int32_t)(e->page_off + e->size));
+	emit_body(e);
+	if (e->loop.nr_sites) {
+		emit_loop_top(e);
+		emit_body(e);
 	}
 	emit_outs(e);
 	emit_records(e);

@@ -224,8 +224,8 @@ void code_translate(struct code_cache *cc, struct cpu *c, struct block *b)
 	e->cpu = c;
 	e->block = b;
 	e->translation = t;
-	/* One more than there can be, which spares a check of the last. */
-	e->max_links = count_branches(b) + 1;
+	/* A loop is written twice. One more than there can be spares a check of the last. */
+	e->max_links = 2 * (count_branches(b) + 1);
 	e->o.at = start + sizeof(*t) + (e->max_links + 1) * sizeof(struct link);
 	e->o.end = start + CODE_MAX;
 	e->o.exec_delta = cc->executable - cc->writable;

@@ -287,14 +287,75 @@ void emit_goto(struct emitter *e, int32_t target)
 	e->is_ended = true;
 }
 
+static bool is_same_recipe(const struct recipe *a, const struct recipe *b)
+{
+	return a->is_valid == b->is_valid && (!a->is_valid || a->insn == b->insn);
+}
+
+/*
+ * Takes the displacement of a jump to the start of the block, whose flags are in the host's only.
+ * False when the loop is not entered like this.
+ */
+static bool loop_join(struct emitter *e, uint8_t *site)
+{
+	bool is_first = !e->loop.top && !e->loop.nr_sites;
+
+	if (is_first) {
+		e->loop.recipe = e->recipe;
+		e->loop.has_simd = e->has_simd;
+		e->loop.has_avx = e->has_avx;
+	}
+	if (!is_same_recipe(&e->recipe, &e->loop.recipe) || e->has_simd < e->loop.has_simd ||
+	    e->has_avx < e->loop.has_avx)
+		return false;
+	if (e->loop.top) {
+		if (!e->o.is_full)
+			asm_patch(site, e->loop.top);
+		return true;
+	}
+	if (e->loop.nr_sites == ARRAY_SIZE(e->loop.sites))
+		return false;
+	e->loop.sites[e->loop.nr_sites++] = site;
+	return true;
+}
+
+void emit_loop_top(struct emitter *e)
+{
+	struct out *out;
+
+	asm_align(&e->o, 0, 16);
+	e->loop.top = e->o.at;
+	for (unsigned n = 0; n < e->loop.nr_sites; n++)
+		asm_patch(e->loop.sites[n], e->o.at);
+	runs_end(e);
+	e->recipe = e->loop.recipe;
+	e->has_simd = e->loop.has_simd;
+	e->has_avx = e->loop.has_avx;
+	e->flags_in_host = true;
+	e->flags_in_frame = e->is_ended = false;
+	e->at = 0;
+	if (!e->recipe.is_valid || !recipe_lasts(e)) {
+		emit_poll(e, (int32_t)e->page_off, true, false);
+		return;
+	}
+	flags_clobber(e);
+	out = out_new(e, OUT_LEAVE, compare_requests(e));
+	out->target = (int32_t)e->page_off;
+}
+
 void emit_branch(struct emitter *e, unsigned cc, int32_t target)
 {
 	struct out *out;
 	bool is_direct = is_in_page(target) && !goes_back(e, target);
 
+	uint8_t *site;
+
 	if (is_direct)
 		asm_align(&e->o, 2, 4);
-	out = out_new(e, OUT_BRANCH, asm_jcc(&e->o, cc));
+	site = asm_jcc(&e->o, cc);
+	if (target == (int32_t)e->page_off && !e->flags_in_frame && loop_join(e, site))
+		return;
+	out = out_new(e, OUT_BRANCH, site);
 	out->target = target;
 }
 

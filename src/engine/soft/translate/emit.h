@@ -57,7 +57,7 @@ struct translation;
 #define FRAME(offset) MEM_BASE(H_RSP, offset)
 
 #define OUTS_MAX    320 /* slow paths and side exits of a block */
-#define RECORDS_MAX (BLOCK_INSNS_MAX * 2)
+#define RECORDS_MAX (BLOCK_INSNS_MAX * 4)
 
 /* An instruction of the block that may be run by the interpreter. Lies behind the block's code. */
 struct record {
@@ -132,6 +132,18 @@ struct emitter {
 	const struct insn *insns; /* of the block, off counts from the start of the page */
 	unsigned nr, at;	  /* how many, and which one is being emitted */
 	unsigned size;		  /* bytes of all of them */
+
+	/*
+	 * A block that jumps to its own start is written twice: the second time as the body of the
+	 * loop, which is entered with what is known at the jump.
+	 */
+	struct {
+		uint8_t *top;	   /* NULL while the first is written */
+		uint8_t *sites[4]; /* jumps of the first */
+		unsigned nr_sites;
+		struct recipe recipe;
+		bool has_simd, has_avx;
+	} loop;
 
 	struct out outs[OUTS_MAX], spare_out;
 	unsigned nr_outs;

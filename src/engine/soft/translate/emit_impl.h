@@ -52,6 +52,9 @@ void runs_update(struct emitter *e, const struct insn *i);
 /* RAX = addend of the page that span off base lies in; to slow, a displacement, if it cannot be had. */
 uint8_t *emit_span_check(struct emitter *e, unsigned base, const struct span *s);
 
+/* The start of a block that jumps to it, behind its straight code: the block is written again. */
+void emit_loop_top(struct emitter *e);
+
 /* Displacements that want the record of insns[insn]. */
 void record_use(struct emitter *e, const struct insn *i, uint8_t *site);
 

@@ -112,7 +112,7 @@ bool recipe_lasts(const struct emitter *e)
 	for (unsigned n = e->at; n < e->nr; n++) {
 		const struct insn *i = &e->insns[n];
 
-		if (insn_writes_all_flags(i) && i != e->recipe.insn)
+		if (insn_writes_all_flags(i))
 			return true;
 		if (!(insn_regs_written(i) & e->recipe.regs))
 			continue;
@@ -149,7 +149,7 @@ void recipe_set(struct emitter *e, const struct insn *i)
 
 		r->dst = is_acc ? RAX * 8 : dst;
 		r->has_imm = row->opcode >= 0x80 || is_acc;
-		r->kind = n == 7 ? RECIPE_COMPARE
+		r->kind = n == 7   ? RECIPE_COMPARE
 			  : n == 0 ? RECIPE_ADD
 			  : n == 5 ? RECIPE_SUB
 				   : RECIPE_LOGIC;
@@ -239,7 +239,8 @@ struct span span_find(const struct emitter *e, unsigned base, int32_t disp, unsi
 		bool writes;
 
 		if (n > e->at && find_access(i, &b, &d, &bytes, &writes) && b == base) {
-			int32_t lo = min(s.lo, d + moved), hi = max(s.hi, d + moved + (int32_t)bytes);
+			int32_t lo = min(s.lo, d + moved),
+				hi = max(s.hi, d + moved + (int32_t)bytes);
 
 			/* What is behind a side exit may never be stored. */
 			if (hi - lo <= limit && (!writes || s.is_write || is_sure)) {
