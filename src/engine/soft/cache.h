@@ -160,8 +160,9 @@ struct block *block_alone_new(void);
 bool block_is_alone(const struct cpu *c, const struct block *b);
 
 /*
- * After any change of mapping or mode in c's current address space, and in all of them: entries of
- * the jump cache must be compared with the TLB again before they are used.
+ * After changes of what is not global in c's current address space, and of anything in all of them:
+ * entries of the jump cache must be compared with the TLB again before they are used. The user's
+ * entries belong to an address space; those below CPL 3 outlive its change if their pages are global.
  */
 void jump_cache_flush(struct cpu *c);
 void jump_cache_flush_all(struct cpu *c);
@@ -169,8 +170,11 @@ void jump_cache_flush_all(struct cpu *c);
 /* The same for the page of one linear address, in all of them. */
 void jump_cache_flush_page(struct cpu *c, gva_t va);
 
-/* After a change of privilege or address space: entries of the other level do not match until it is
- * back. */
+/*
+ * After a change of privilege or mode: entries of the other level do not match until it is back. And
+ * after a change of the address space.
+ */
 void jump_cache_retag(struct cpu *c);
+void jump_cache_switch(struct cpu *c);
 
 #endif

@@ -150,11 +150,7 @@ void cpu_update_mode(struct cpu *c)
 	c->tlb = needs_slow_access(c) ? c->tlb_slow : c->tlbs[c->tlb_mode]->entries;
 	c->fetch_base = cpu_in_64bit(c) ? 0 : c->seg[SEG_CS].base;
 	c->fetch_mask = cpu_in_64bit(c) ? UINT64_MAX : UINT32_MAX;
-	/* Blocks in the jump cache are those of one mode. */
-	if (c->mode != old)
-		jump_cache_flush(c);
-	else
-		jump_cache_retag(c);
+	jump_cache_retag(c);
 	/* The run loop for steps is another one. */
 	if (c->mode & ~old & MODE_STEP)
 		cpu_request(c, REQ_SAFE);

@@ -63,7 +63,7 @@ struct tlb_space {
 	bool has_tlb; /* user has been emptied once: all zero is no empty TLB */
 	uint16_t pcid;
 	unsigned used_at;
-	unsigned generation; /* of jump cache keys */
+	unsigned generation; /* of the user's jump cache keys */
 	uint32_t mode;	     /* cpu->mode of the blocks under that generation */
 	struct tlb user;
 };
@@ -263,7 +263,16 @@ struct cpu {
 	unsigned nr_late_writes;
 
 	/* Block found last at a linear address: see cache.h. */
-	unsigned jump_generation;  /* the newest of all spaces' */
+	unsigned jump_generation; /* the newest of all */
+	/*
+	 * Of keys below CPL 3, which global pages keep valid when the address space changes, and the
+	 * mode of their blocks. has_local: one of them is not in a global page.
+	 */
+	struct {
+		unsigned generation;
+		uint32_t mode;
+		bool has_local;
+	} kernel_jumps;
 	unsigned cache_generation; /* of the block cache, when the jump cache was last emptied */
 	uint64_t jump_tag; /* in bits 48-62 of every valid key: changes when mapping or rights do */
 	/* jump_tag while branches may run on into the next block by themselves, else CHAIN_NEVER.

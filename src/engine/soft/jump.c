@@ -37,6 +37,8 @@ void jump_cache_set(struct cpu *c, struct jump_entry *e, gva_t va, struct block 
 
 	word = jump_page_word(c, flags & TLB_LARGE ? GIGABYTE_OF(va) : va >> 12, &bit);
 	*word |= bit;
+	if (c->cpl != 3 && !(flags & TLB_GLOBAL))
+		c->kernel_jumps.has_local = true;
 	e->key = va ^ c->jump_tag;
 	e->block = b;
 }
@@ -54,39 +56,67 @@ bool jump_is_current(const struct cpu *c, const struct block *b, const uint8_t *
  */
 #define GENERATION_MAX 0x3fffu
 
-void jump_cache_retag(struct cpu *c)
-{
-	uint64_t tag = c->space->generation << 1 | (c->cpl == 3);
-
-	c->jump_tag = tag << 48;
-	c->chain_tag = c->is_chaining ? c->jump_tag : CHAIN_NEVER;
-}
-
-/* Gives every space keys that nothing in the cache has. */
+/* Gives everything keys that nothing in the cache has. */
 static void renew_all(struct cpu *c)
 {
-	if (c->jump_generation + TLB_SPACES > GENERATION_MAX) {
+	if (c->jump_generation + TLB_SPACES + 1 > GENERATION_MAX) {
 		jump_cache_clear(c);
 		c->jump_generation = 0;
 	}
 	for (unsigned n = 0; n < TLB_SPACES; n++)
 		c->spaces[n].generation = ++c->jump_generation;
+	c->kernel_jumps.generation = ++c->jump_generation;
+	c->kernel_jumps.has_local = false;
 	memset(c->jump_pages, 0, sizeof(c->jump_pages));
+}
+
+static unsigned new_generation(struct cpu *c)
+{
+	if (c->jump_generation == GENERATION_MAX)
+		renew_all(c);
+	return ++c->jump_generation;
+}
+
+/* Blocks under one generation are all of one mode. */
+static unsigned current_generation(struct cpu *c)
+{
+	bool is_user = c->cpl == 3;
+	uint32_t *mode = is_user ? &c->space->mode : &c->kernel_jumps.mode;
+	unsigned *generation = is_user ? &c->space->generation : &c->kernel_jumps.generation;
+
+	if (*mode != c->mode) {
+		*generation = new_generation(c);
+		*mode = c->mode;
+	}
+	return *generation;
+}
+
+void jump_cache_retag(struct cpu *c)
+{
+	uint64_t tag = current_generation(c) << 1 | (c->cpl == 3);
+
+	c->jump_tag = tag << 48;
+	c->chain_tag = c->is_chaining ? c->jump_tag : CHAIN_NEVER;
+}
+
+void jump_cache_switch(struct cpu *c)
+{
+	if (c->kernel_jumps.has_local) {
+		c->kernel_jumps.generation = new_generation(c);
+		c->kernel_jumps.has_local = false;
+	}
+	jump_cache_retag(c);
 }
 
 void jump_cache_flush(struct cpu *c)
 {
-	if (c->jump_generation == GENERATION_MAX)
-		renew_all(c);
-	c->space->generation = ++c->jump_generation;
-	c->space->mode = c->mode;
-	jump_cache_retag(c);
+	c->space->generation = new_generation(c);
+	jump_cache_switch(c);
 }
 
 void jump_cache_flush_all(struct cpu *c)
 {
 	renew_all(c);
-	c->space->mode = c->mode;
 	jump_cache_retag(c);
 }
 

@@ -224,13 +224,11 @@ void mmu_load_cr3(struct cpu *c, uint64_t cr3, bool keep)
 	tlb_flush_local(c->tlbs[TLB_KERNEL_AC]);
 	if (s && !keep)
 		tlb_flush_local(&s->user);
-	if (!s || !keep || s->mode != c->mode) {
-		space_enter(c, s ? s : space_claim(c, pcid));
+	space_enter(c, s ? s : space_claim(c, pcid));
+	if (s && keep)
+		jump_cache_switch(c);
+	else
 		jump_cache_flush(c);
-	} else {
-		space_enter(c, s);
-		jump_cache_retag(c);
-	}
 }
 
 /* ---- watched pages ---- */
