@@ -210,6 +210,12 @@ struct mem_ref mem_access(struct emitter *e, const struct insn *i, unsigned size
 struct mem_ref mem_access_at(struct emitter *e, const struct insn *i, unsigned off, int32_t disp,
 			     unsigned size, unsigned how);
 
+/* The same for size bytes at the linear address in FRAME_TMP. */
+struct mem_ref mem_access_tmp(struct emitter *e, const struct insn *i, unsigned size, unsigned how);
+
+/* Linear address of the memory operand to RCX; RAX and host flags may be changed. */
+void emit_linear(struct emitter *e, const struct insn *i);
+
 /* Effective address (no segment, truncated as addressed) to dst, no flags changed: LEA. */
 void emit_address(struct emitter *e, const struct insn *i, unsigned size, unsigned dst);
 

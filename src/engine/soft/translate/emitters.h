@@ -19,6 +19,30 @@ EMITTER(e_unary) /* INC, DEC, NEG, NOT */
 EMITTER(e_shift) /* by CL, 1, imm8: C0, C1, D0-D3 */
 EMITTER(e_imul)	 /* 69, 6B, 0F AF */
 
+/* emit_muldiv.c */
+EMITTER(e_mul)
+EMITTER(e_div)
+
+/* emit_atomic.c */
+EMITTER(e_xchg)
+EMITTER(e_xadd)
+EMITTER(e_cmpxchg)
+EMITTER(e_cmpxchg_pair)
+
+/* emit_bits.c */
+EMITTER(e_bit_imm) /* BT, BTS, BTR, BTC */
+EMITTER(e_bit_reg)
+EMITTER(e_scan) /* BSF, BSR, TZCNT, LZCNT, POPCNT */
+EMITTER(e_crc32)
+EMITTER(e_adx)
+EMITTER(e_shift_double)
+EMITTER(e_bswap)
+EMITTER(e_movbe)
+EMITTER(e_bmi) /* ANDN, BEXTR, BZHI, PEXT, PDEP, SHLX, SHRX, SARX */
+EMITTER(e_bls) /* BLSR, BLSMSK, BLSI */
+EMITTER(e_rorx)
+EMITTER(e_mulx)
+
 /* emit_move.c */
 EMITTER(e_mov)
 EMITTER(e_mov_imm)

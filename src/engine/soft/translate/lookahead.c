@@ -61,6 +61,17 @@ unsigned insn_regs_written(const struct insn *i)
 	    row->emit == e_lea || row->emit == e_setcc || row->emit == e_cmov ||
 	    row->emit == e_imul)
 		return operand_regs(i, 0);
+	if (row->emit == e_bit_imm || row->emit == e_bit_reg || row->emit == e_scan ||
+	    row->emit == e_crc32 || row->emit == e_adx || row->emit == e_shift_double ||
+	    row->emit == e_bswap || row->emit == e_movbe || row->emit == e_bmi ||
+	    row->emit == e_bls || row->emit == e_rorx)
+		return operand_regs(i, 0);
+	if (row->emit == e_xchg || row->emit == e_xadd || row->emit == e_mulx)
+		return operand_regs(i, 0) | operand_regs(i, 1);
+	if (row->emit == e_cmpxchg)
+		return operand_regs(i, 0) | bit_of(RAX * 8);
+	if (row->emit == e_mul || row->emit == e_div || row->emit == e_cmpxchg_pair)
+		return bit_of(RAX * 8) | bit_of(RDX * 8);
 	if (row->emit == e_push)
 		return bit_of(RSP * 8);
 	if (row->emit == e_pop)

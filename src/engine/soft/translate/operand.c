@@ -152,6 +152,7 @@ struct place {
 		PLACE_PAGE, /* disp counts from the page the code is in */
 		PLACE_INSN, /* what ModRM says, to be computed in RCX */
 		PLACE_SLOT, /* a register of the frame plus disp */
+		PLACE_TMP,  /* the linear address is in FRAME_TMP */
 	} kind;
 	const struct insn *insn;
 	unsigned base; /* host register, or guest register of PLACE_SLOT */
@@ -228,6 +229,12 @@ static void add_segment(struct emitter *e, const struct insn *i)
 				       offsetof(struct segment, base)));
 }
 
+void emit_linear(struct emitter *e, const struct insn *i)
+{
+	load_offset(e, i, i->ea & EA_ADDR32 ? 4 : 8, H_RCX);
+	add_segment(e, i);
+}
+
 /* Linear address to RCX. */
 static void load_linear(struct emitter *e, const struct place *p)
 {
@@ -237,8 +244,10 @@ static void load_linear(struct emitter *e, const struct place *p)
 			asm_lea(&e->o, 8, H_RCX, MEM_BASE(H_RCX, p->disp));
 		return;
 	}
-	load_offset(e, p->insn, p->insn->ea & EA_ADDR32 ? 4 : 8, H_RCX);
-	add_segment(e, p->insn);
+	if (p->kind == PLACE_TMP)
+		asm_load(&e->o, 8, H_RCX, FRAME(FRAME_TMP));
+	else
+		emit_linear(e, p->insn);
 }
 
 /* Whether load_linear() uses RAX too. */
@@ -491,5 +500,12 @@ struct mem_ref mem_access_at(struct emitter *e, const struct insn *i, unsigned o
 		p.kind = PLACE_SLOT;
 		p.base = off / 8;
 	}
+	return access_place(e, &p, size, how);
+}
+
+struct mem_ref mem_access_tmp(struct emitter *e, const struct insn *i, unsigned size, unsigned how)
+{
+	struct place p = {.kind = PLACE_TMP, .insn = i};
+
 	return access_place(e, &p, size, how);
 }
