@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # KVM for real: QEMU emulates a machine with AMD's SVM, a Debian kernel in it loads kvm-amd, and bantam boots
 # Debian's cloud kernel on that, reboots it in one process, and moves it between KVM and the software engine
-# while it runs.
+# while it runs. The tests of engine.h's contract run there as well.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e-lib.sh
@@ -11,8 +11,9 @@ command -v qemu-system-x86_64 >/dev/null || skip "qemu-system-x86_64 is not inst
 image=$(kernel cloud-amd64)
 modules=${image%/boot/*}/lib/modules/${image##*/vmlinuz-}/kernel
 inner=$(initramfs tests/e2e/guest/kvm-inner.sh .cpio)
-libraries=$(ldd "$bantam" | grep -o '/[^ ]*')
-files="$bantam=bin/bantam $image=kernel $inner=inner.cpio"
+contract=$BUILD/tests/unit/engine/engine_test
+libraries=$(ldd "$bantam" "$contract" | grep -o '/[^ ]*' | grep -v ':$' | sort -u)
+files="$bantam=bin/bantam $contract=bin/contract $image=kernel $inner=inner.cpio"
 for library in $libraries; do files="$files $library=$library"; done
 # shellcheck disable=SC2086
 outer=$(initramfs tests/e2e/guest/kvm-outer.sh .cpio "$modules/virt/lib/irqbypass.ko=modules/irqbypass.ko" \
@@ -22,7 +23,7 @@ log=$work/log
 # QEMU's VMRUN sets a bit of its CPU's request word without the lock under which its other threads do, so
 # that the arrival of an interrupt is forgotten now and then, until the next one comes. A kernel that sets
 # its timer anew at each tick waits for ever then; one with a periodic tick goes on 4 ms later.
-timeout -k 5 240 qemu-system-x86_64 -machine q35 -accel tcg -cpu qemu64,+svm,+npt -smp 1 -m 1024 -display none \
+timeout -k 5 400 qemu-system-x86_64 -machine q35 -accel tcg -cpu qemu64,+svm,+npt -smp 1 -m 1024 -display none \
 	-no-reboot -nodefaults -serial stdio -monitor none -kernel "$image" -initrd "$outer" \
 	-append "console=ttyS0 panic=-1 quiet nohz=off highres=off" </dev/null >"$log" 2>"$log.err"
 status=$?
@@ -46,6 +47,17 @@ expect reboot "boots: 3"
 # From KVM to the soft engine and back, several times on the way to userspace.
 moves=$(section "$log" moved | grep -a 'moved the VM' | grep -o '[0-9]*')
 [ "${moves:-0}" -ge 4 ] || fault "moved: only ${moves:-0} moves between engines"
+# No code of ours runs between the instructions of these three: QEMU's VMRUN loads DR7 without arming its
+# breakpoints, and a block in the nested guest that changes itself ends too late.
+qemus='debugger_breakpoint_stops_before_its_instruction
+debugger_watchpoint_stops_after_the_store
+store_into_the_running_code_takes_effect_at_once'
+failed=$(section "$log" contract | grep -ao '^\[  FAILED  \] [a-z][a-z_]*$' | cut -d ' ' -f 6 | sort -u)
+expect contract "test(s) run."
+expect contract "[  PASSED  ] "
+echo "contract: the emulated processor fails $(grep -xF "$qemus" <<<"$failed" | tr '\n' ' ')"
+ours=$(grep -vxF "$qemus" <<<"$failed" | tr '\n' ' ')
+[ -z "${ours// /}" ] || fault "contract: $ours"
 section "$log" default | grep -a 'trying soft' && fault "default: KVM was passed over"
 grep -q '^=== done' "$log.txt" || fault "the outer guest did not finish"
 [ "$faults" -eq 0 ] || tail -n 60 "$log.txt" "$log.err"
