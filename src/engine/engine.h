@@ -27,12 +27,15 @@ struct engine_vcpu;
 
 /* ---- accelerators ---- */
 
+/* Strings are the caller's and outlive the engine. */
 struct engine_options {
 	const char *kvm_device;	   /* "/dev/kvm" */
 	uint64_t block_cache_size; /* soft: bytes of decoded code to keep; 0 = default */
 	bool is_interpreter;	   /* soft: without the translator */
 	uint64_t code_cache_size;  /* soft: bytes of translated code to keep; 0 = default */
 	unsigned heat;		   /* soft: runs of a block before its translation; 0 = default */
+	bool has_perf_map;	   /* soft: names translated code in /tmp/perf-PID.map */
+	const char *code_listing;  /* soft: file that shows translated code; NULL: none */
 };
 
 /*

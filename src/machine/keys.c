@@ -81,6 +81,14 @@ static const struct config_key keys[] = {
 	 .fallback = "40",
 	 .help = "runs of a block of guest code before it is translated"},
 
+	{.name = "soft.perf_map",
+	 .type = CONFIG_BOOL,
+	 .fallback = "false",
+	 .help = "write names of translated code to /tmp/perf-PID.map, where perf finds them"},
+	{.name = "soft.listing",
+	 .type = CONFIG_PATH,
+	 .help = "file to write translated code to: guest and host instructions side by side"},
+
 	{.name = "kernel.path",
 	 .type = CONFIG_PATH,
 	 .help = "kernel image: bzImage, ELF with PVH note, or multiboot; searched for when not "

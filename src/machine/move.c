@@ -17,11 +17,7 @@ struct destination {
 
 static int make(struct vm *vm, const char *accel, struct destination *to, struct error *err)
 {
-	struct engine_options opt = {.kvm_device = vm->settings.kvm_device,
-				     .block_cache_size = vm->settings.soft_block_cache,
-				     .is_interpreter = !vm->settings.soft_translate,
-				     .code_cache_size = vm->settings.soft_code_cache,
-				     .heat = vm->settings.soft_heat};
+	struct engine_options opt = settings_engine_options(&vm->settings);
 
 	to->engine = engine_open(accel, &opt, err);
 	if (!to->engine)

@@ -85,6 +85,8 @@ int settings_read(struct settings *s, const struct config *cfg, struct error *er
 		.soft_translate = config_bool(cfg, "soft.translate"),
 		.soft_code_cache = config_uint(cfg, "soft.code_cache"),
 		.soft_heat = (unsigned)config_uint(cfg, "soft.heat"),
+		.soft_has_perf_map = config_bool(cfg, "soft.perf_map"),
+		.soft_listing = copy_text(cfg, "soft.listing"),
 		.console = config_enum(cfg, "console"),
 		.can_reboot = config_bool(cfg, "reboot"),
 		.has_mptable = config_bool(cfg, "x86.mptable"),
@@ -115,6 +117,7 @@ void settings_free(struct settings *s)
 	free(s->cpu_model);
 	free(s->accel);
 	free(s->kvm_device);
+	free(s->soft_listing);
 	free(s->move_to);
 	free(s->kernel_path);
 	free(s->initrd_path);
@@ -124,6 +127,19 @@ void settings_free(struct settings *s)
 		free(s->cpusets[i]);
 	free(s->cpusets);
 	*s = (struct settings){0};
+}
+
+struct engine_options settings_engine_options(const struct settings *s)
+{
+	return (struct engine_options){
+		.kvm_device = s->kvm_device,
+		.block_cache_size = s->soft_block_cache,
+		.is_interpreter = !s->soft_translate,
+		.code_cache_size = s->soft_code_cache,
+		.heat = s->soft_heat,
+		.has_perf_map = s->soft_has_perf_map,
+		.code_listing = s->soft_listing,
+	};
 }
 
 cpu_set_t *settings_take_cpuset(struct settings *s, unsigned number)

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "chipset/pit.h"
+#include "engine/engine.h"
 #include "machine/keys.h"
 #include "x86/cpuid.h"
 
@@ -30,6 +31,8 @@ struct settings {
 	bool soft_translate;
 	uint64_t soft_code_cache; /* bytes */
 	unsigned soft_heat;
+	bool soft_has_perf_map;
+	char *soft_listing; /* NULL: none */
 
 	char *kernel_path;
 	char *initrd_path;  /* NULL: none */
@@ -55,6 +58,9 @@ struct settings {
 /* Returns 0, or -EINVAL with one sentence that names key, value and remedy. */
 int settings_read(struct settings *s, const struct config *cfg, struct error *err);
 void settings_free(struct settings *s);
+
+/* What engines are told; strings are those of s. */
+struct engine_options settings_engine_options(const struct settings *s);
 
 /* The host CPUs vCPU number may run on, now the caller's to free; NULL: any. */
 cpu_set_t *settings_take_cpuset(struct settings *s, unsigned number);

@@ -221,11 +221,7 @@ static int add_vcpus(struct vm *vm, struct error *err)
 static int build(struct vm *vm, struct error *err)
 {
 	const struct settings *s = &vm->settings;
-	struct engine_options opt = {.kvm_device = s->kvm_device,
-				     .block_cache_size = s->soft_block_cache,
-				     .is_interpreter = !s->soft_translate,
-				     .code_cache_size = s->soft_code_cache,
-				     .heat = s->soft_heat};
+	struct engine_options opt = settings_engine_options(s);
 	int rc;
 
 	if (s->symbols_path) {

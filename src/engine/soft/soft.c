@@ -133,7 +133,7 @@ static struct engine_vm *soft_vm_new(struct engine *base, struct mem *mem, struc
 		goto no_memory;
 	}
 	if (!e->options.is_interpreter) {
-		vm->code = code_cache_new(vm, e->options.code_cache_size, e->options.heat, err);
+		vm->code = code_cache_new(vm, &e->options, err);
 		if (!vm->code) {
 			soft_vm_free(&vm->base);
 			return NULL;

@@ -6,6 +6,7 @@
 #include "engine/soft/cache_impl.h"
 #include "engine/soft/exec.h"
 #include "engine/soft/translate/emit_impl.h"
+#include "engine/soft/translate/listing.h"
 
 /* What a block does first to the status flags it is entered with. */
 enum flags_use {
@@ -41,6 +42,7 @@ static void emit_entries(struct emitter *e)
 	struct translation *t = e->translation;
 
 	asm_align(&e->o, 0, 16);
+	listing_begin(e);
 	switch (find_flags_use(e->insns, e->nr)) {
 	case FLAGS_SAVED:
 		t->entry_host = e->o.at;
@@ -72,6 +74,7 @@ static void emit_one(struct emitter *e, const struct insn *i)
 	bool is_possible = i->row < nr_insn_rows && row->emit &&
 			   (!(i->prefix & PFX_MEM) || mem_is_possible(i));
 
+	listing_mark(e, false);
 	if (!is_possible || !row->emit(e, i)) {
 		if (ends(i) || row->attr & A_COND)
 			emit_interpret_end(e, i);
@@ -131,7 +134,11 @@ bool translate_block(struct emitter *e)
 		emit_body(e);
 	}
 	emit_outs(e);
+	listing_mark_end(e);
 	emit_records(e);
+	if (e->is_full || e->o.is_full)
+		return false;
+	listing_add(e);
 	e->insns = NULL;
-	return !e->is_full && !e->o.is_full;
+	return true;
 }

@@ -9,10 +9,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "engine/engine.h"
 #include "engine/soft/cache_impl.h"
 #include "engine/soft/exec.h"
 #include "engine/soft/soft.h"
 #include "engine/soft/translate/emit_impl.h"
+#include "engine/soft/translate/listing.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10u
@@ -39,12 +41,18 @@ struct code_cache {
 	struct gates gates;
 	uint8_t *cold; /* executable */
 	struct emitter emitter;
+	struct listing *listing; /* NULL: nothing is listed */
 	struct code_stats stats;
 };
 
 const struct gates *code_gates(const struct code_cache *cc)
 {
 	return &cc->gates;
+}
+
+ptrdiff_t code_exec_delta(const struct code_cache *cc)
+{
+	return cc->executable - cc->writable;
 }
 
 uint8_t *code_cold(const struct code_cache *cc)
@@ -89,18 +97,20 @@ static size_t total_size(const struct code_cache *cc)
 	return GATES_SIZE + cc->part_size * NR_PARTS;
 }
 
-struct code_cache *code_cache_new(struct soft_vm *vm, uint64_t size, unsigned heat,
+struct code_cache *code_cache_new(struct soft_vm *vm, const struct engine_options *opt,
 				  struct error *err)
 {
+	uint64_t size = opt->code_cache_size ? opt->code_cache_size : SIZE_DEFAULT;
 	struct code_cache *cc = calloc(1, sizeof(*cc));
 	struct asm_out o;
 
 	BUG_ON(!cc);
 	cc->vm = vm;
-	cc->heat = heat ? heat : HEAT_DEFAULT;
-	cc->part_size =
-		ALIGN_DOWN(max(size ? size : SIZE_DEFAULT, MIN_SIZE) / NR_PARTS, (size_t)4096);
-	if (map_twice(cc, total_size(cc), err)) {
+	cc->heat = opt->heat ? opt->heat : HEAT_DEFAULT;
+	cc->part_size = ALIGN_DOWN(max(size, MIN_SIZE) / NR_PARTS, (size_t)4096);
+	cc->listing = listing_new(opt, err);
+	if ((!cc->listing && (opt->has_perf_map || opt->code_listing)) ||
+	    map_twice(cc, total_size(cc), err)) {
 		code_cache_free(cc);
 		return NULL;
 	}
@@ -109,6 +119,8 @@ struct code_cache *code_cache_new(struct soft_vm *vm, uint64_t size, unsigned he
 			     .exec_delta = cc->executable - cc->writable};
 	gates_write(&o, &cc->gates);
 	cc->cold = cc->gates.at[GATE_COLD] + o.exec_delta;
+	if (cc->listing)
+		listing_gates(cc->listing, cc, (uint64_t)(o.at - cc->writable));
 	return cc;
 }
 
@@ -116,6 +128,7 @@ void code_cache_free(struct code_cache *cc)
 {
 	if (!cc)
 		return;
+	listing_free(cc->listing);
 	if (cc->writable && cc->writable != MAP_FAILED)
 		munmap(cc->writable, total_size(cc));
 	if (cc->executable && cc->executable != MAP_FAILED)
@@ -222,6 +235,7 @@ void code_translate(struct code_cache *cc, struct cpu *c, struct block *b)
 	e->is_full = e->is_ended = false;
 	e->code = cc;
 	e->cpu = c;
+	e->listing = cc->listing;
 	e->block = b;
 	e->translation = t;
 	/* A loop is written twice. One more than there can be spares a check of the last. */

@@ -17,6 +17,7 @@
 #include "engine/soft/cache.h"
 
 struct code_cache;
+struct engine_options;
 struct soft_vm;
 
 /* A jump from one block into another of the same page. */
@@ -43,10 +44,10 @@ struct code_stats {
 };
 
 /*
- * size: bytes of code memory; heat: runs of a block before it is translated; 0: defaults. Returns NULL with a sentence in err where the host gives no
- * executable memory.
+ * opt: code_cache_size, heat and what is to be listed. Returns NULL with a sentence in err where the
+ * host gives no executable memory, or a file cannot be made.
  */
-struct code_cache *code_cache_new(struct soft_vm *vm, uint64_t size, unsigned heat,
+struct code_cache *code_cache_new(struct soft_vm *vm, const struct engine_options *opt,
 				  struct error *err);
 void code_cache_free(struct code_cache *cc);
 struct code_stats code_cache_stats(const struct code_cache *cc);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/soft/translate/emit_impl.h"
+#include "engine/soft/translate/listing.h"
 
 #define CC_NE 5
 
@@ -407,6 +408,7 @@ static void write_out(struct emitter *e, const struct out *out)
 	if (!e->o.is_full)
 		asm_patch(out->site, e->o.at);
 	e->at = out->record;
+	listing_mark(e, true);
 	switch (out->kind) {
 	case OUT_SLOW:
 		save_for_exit(e, out);

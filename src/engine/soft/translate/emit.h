@@ -35,6 +35,7 @@
 #include "engine/soft/translate/asm.h"
 
 struct code_cache;
+struct listing;
 struct translation;
 
 /* The frame: what translated code keeps at [RSP + FRAME_...]. */
@@ -118,6 +119,7 @@ struct emitter {
 	struct asm_out o;
 	const struct code_cache *code;
 	const struct cpu *cpu;
+	struct listing *listing; /* NULL: nothing is listed */
 	struct block *block;
 	unsigned page_off; /* of the block's first byte */
 

@@ -64,6 +64,8 @@ struct gates {
 };
 
 const struct gates *code_gates(const struct code_cache *cc);
+/* What is added to a writable alias to have the executable one. */
+ptrdiff_t code_exec_delta(const struct code_cache *cc);
 
 /* Writes the gates. */
 void gates_write(struct asm_out *o, struct gates *g);
