@@ -24,6 +24,7 @@ struct link;
 
 /* ---- software TLB (mmu.h) ---- */
 
+#define RUNS_MAX	8 /* runs of accesses that a translation follows at once (emit.h) */
 #define TLB_BITS	11
 #define TLB_SIZE	(1u << TLB_BITS)
 #define CHAIN_NEVER	(1ull << 63) /* gives a key that no entry has */
@@ -230,7 +231,20 @@ struct cpu {
 
 	uint64_t insn_count; /* instructions the interpreter has completed, for statistics */
 
-	/* Translated code (translate/). */
+	/*
+	 * Translated code (translate/). While it runs the stack pointer is the address of struct cpu,
+	 * so that every field is at a constant distance; the stack grows down from there.
+	 */
+	struct {
+		uint32_t
+			flags; /* bits 8-15 SF ZF AF PF CF as LAHF gives them, bits 0-7 OF: 0 or 1 */
+		uint32_t has_simd; /* 1 while vector registers and MXCSR are the guest's */
+		uint32_t has_avx;  /* 1 while this includes their upper halves */
+		uint32_t host_mxcsr;
+		uint64_t tmp, addends[RUNS_MAX];
+		uint64_t host_rsp; /* of the thread's own stack */
+		struct cpu *self;
+	} translated;
 	struct link *link;   /* by which it went to the run loop; valid until the next safe point */
 	bool interpret_once; /* the block at rip, whatever translation it has */
 	struct insn single[2]; /* the instruction it has the interpreter run */
@@ -285,7 +299,7 @@ struct cpu {
 		uint64_t key; /* linear rip ^ jump_tag */
 		struct block *block;
 	} jump_cache[JUMP_CACHE_SIZE];
-};
+} __attribute__((aligned(64)));
 
 static inline bool cpu_has(const struct cpu *c, enum cpuid_feature f)
 {

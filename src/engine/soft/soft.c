@@ -375,6 +375,9 @@ static struct engine_vcpu *soft_vcpu_new(struct engine_vm *base, unsigned id,
 	c->lapic = lapic_new(vm->lapics, id, c->is_bsp, &lapic_ops, c);
 	c->pvclock = pvclock_vcpu_new(vm->pvclock);
 	c->alone_blocks = block_alone_new();
+	c->translated.self = c;
+	mprotect(v->stack, GUEST_PAGE_SIZE,
+		 PROT_NONE); /* a guard; without it nothing else is wrong */
 	c->interpreted = calloc(nr_insn_rows + 1, sizeof(*c->interpreted));
 	if (!c->run || !c->lapic || !c->pvclock || !c->alone_blocks || !c->interpreted) {
 		soft_vcpu_free(&v->base);

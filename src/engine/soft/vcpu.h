@@ -10,6 +10,9 @@
 
 #include "engine/soft/soft.h"
 
+/* The first page is a guard. What is called is shallow; a signal's frame with AMX takes 11 KiB. */
+#define CPU_STACK_SIZE (64 * KIB)
+
 struct soft_vcpu {
 	struct engine_vcpu base;
 
@@ -25,6 +28,8 @@ struct soft_vcpu {
 	pthread_t thread; /* that the timer signals */
 	uint64_t deadline_ns, armed_ns;
 
+	/* Below cpu: the stack of what translated code calls, and of signals while it runs. */
+	uint8_t stack[CPU_STACK_SIZE] __attribute__((aligned(4096)));
 	struct cpu cpu;
 };
 

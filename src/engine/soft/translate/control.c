@@ -181,8 +181,7 @@ static void emit_poll(struct emitter *e, int32_t target, bool in_host, bool in_f
 	uint8_t *nothing;
 	bool host = e->flags_in_host, frame = e->flags_in_frame;
 
-	asm_load(&e->o, 8, H_RAX, FRAME(FRAME_CPU));
-	asm_load(&e->o, 4, H_RCX, MEM_BASE(H_RAX, offsetof(struct cpu, requests)));
+	asm_load(&e->o, 4, H_RCX, FRAME(FRAME_REQUESTS));
 	nothing = asm_jrcxz(&e->o);
 	e->flags_in_host = in_host;
 	e->flags_in_frame = in_frame;
@@ -213,11 +212,16 @@ static bool goes_back(const struct emitter *e, int32_t target)
 
 static uint8_t *compare_requests(struct emitter *e)
 {
-	asm_load(&e->o, 8, H_RAX, FRAME(FRAME_CPU));
-	asm_rm(&e->o, 4, 0x83, 7, MEM_BASE(H_RAX, offsetof(struct cpu, requests)));
-	asm8(&e->o, 0);
+	asm_alu_mi(&e->o, 4, 7, FRAME(FRAME_REQUESTS), 0);
 	return asm_jcc(&e->o, CC_NE);
 }
+
+/* A field of the jump cache's entry RAX bytes on. */
+#define JUMP_ENTRY(field)                                                      \
+	((struct mem_ref){.base = H_RSP,                                       \
+			  .index = H_RAX,                                      \
+			  .disp = (int32_t)(offsetof(struct cpu, jump_cache) + \
+					    offsetof(struct jump_entry, field))})
 
 /* Finds RCX in the jump cache. sites: displacements of the jumps taken when something is in the way,
  * first with RCX as it was, second with RCX ^ tag. */
@@ -232,13 +236,12 @@ static void emit_lookup(struct emitter *e, uint8_t *sites[2])
 	asm_alu_ri(o, 4, 4, H_RAX, JUMP_CACHE_SIZE - 1);
 	_Static_assert(sizeof(struct jump_entry) == 16, "4 bits of shift");
 	asm_shift_ri(o, 4, 4, H_RAX, 4);
-	asm_rm(o, 8, 0x03, H_RAX, FRAME(FRAME_JUMPS));
 	asm_rm(o, 8, 0x33, H_RCX, FRAME(FRAME_TAG));
-	asm_rm(o, 8, 0x3b, H_RCX, MEM_BASE(H_RAX, offsetof(struct jump_entry, key)));
+	asm_rm(o, 8, 0x3b, H_RCX, JUMP_ENTRY(key));
 	sites[1] = asm_jcc(o, CC_NE);
 }
 
-/* After it, RCX ^ tag still in RCX and the entry in RAX. */
+/* After it, RCX ^ tag still in RCX and the entry's place in RAX. */
 static void emit_jump_found(struct emitter *e)
 {
 	struct asm_out *o = &e->o;
@@ -246,7 +249,7 @@ static void emit_jump_found(struct emitter *e)
 	asm_rm(o, 8, 0x33, H_RCX, FRAME(FRAME_TAG));
 	asm_alu_ri(o, 8, 4, H_RCX, -4096);
 	asm_store(o, 8, FRAME(FRAME_PAGE), H_RCX);
-	asm_load(o, 8, H_RAX, MEM_BASE(H_RAX, offsetof(struct jump_entry, block)));
+	asm_load(o, 8, H_RAX, JUMP_ENTRY(block));
 	asm_rm(o, 4, 0xff, 4, MEM_BASE(H_RAX, offsetof(struct block, code))); /* jmp [] */
 }
 

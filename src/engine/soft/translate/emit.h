@@ -38,24 +38,25 @@ struct code_cache;
 struct listing;
 struct translation;
 
-/* The frame: what translated code keeps at [RSP + FRAME_...]. */
-#define FRAME_R11     0
-#define FRAME_R14     8
-#define FRAME_R15     16
-#define FRAME_FLAGS   24 /* bits 8-15 SF ZF AF PF CF as LAHF gives them, bits 0-7 OF: 0 or 1 */
-#define FRAME_PAGE    32 /* linear address of the page the code is in */
-#define FRAME_TLB     40 /* cpu->tlb */
-#define FRAME_CPU     48
-#define FRAME_JUMPS   56  /* cpu->jump_cache */
-#define FRAME_TAG     64  /* cpu->jump_tag */
-#define FRAME_SIMD    72  /* 4 bytes: 1 while vector registers and MXCSR are the guest's */
-#define FRAME_AVX     76  /* 4 bytes: 1 while this includes their upper halves */
-#define FRAME_TMP     80  /* 8 bytes for one instruction */
-#define FRAME_ADDENDS 88  /* of runs of accesses: RUNS_MAX times 8 bytes */
-#define FRAME_MXCSR   128 /* 4 bytes: the host's while SIMD is 1 */
-#define FRAME_SIZE    136 /* keeps the stack aligned for calls */
-#define RUNS_MAX      5
-#define FRAME(offset) MEM_BASE(H_RSP, offset)
+/*
+ * The frame is struct cpu itself: RSP points to it while translated code runs (see cpu.translated).
+ */
+#define FRAME_R11   (offsetof(struct cpu, gpr) + R11 * 8)
+#define FRAME_R14   (offsetof(struct cpu, gpr) + R14 * 8)
+#define FRAME_R15   (offsetof(struct cpu, gpr) + R15 * 8)
+#define FRAME_FLAGS offsetof(struct cpu, translated.flags)
+#define FRAME_PAGE \
+	(offsetof(struct cpu, gpr) + SLOT_RIP * 8) /* linear address of the code's page */
+#define FRAME_TLB      offsetof(struct cpu, tlb)
+#define FRAME_CPU      offsetof(struct cpu, translated.self)
+#define FRAME_TAG      offsetof(struct cpu, jump_tag)
+#define FRAME_REQUESTS offsetof(struct cpu, requests)
+#define FRAME_SIMD     offsetof(struct cpu, translated.has_simd)
+#define FRAME_AVX      offsetof(struct cpu, translated.has_avx)
+#define FRAME_MXCSR    offsetof(struct cpu, translated.host_mxcsr)
+#define FRAME_TMP      offsetof(struct cpu, translated.tmp) /* for one instruction */
+#define FRAME_ADDENDS  offsetof(struct cpu, translated.addends)
+#define FRAME(offset)  MEM_BASE(H_RSP, offset)
 
 #define OUTS_MAX    320 /* slow paths and side exits of a block */
 #define RECORDS_MAX (BLOCK_INSNS_MAX * 4)

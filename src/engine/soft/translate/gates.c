@@ -7,10 +7,10 @@
 #include "engine/soft/mmu.h"
 #include "engine/soft/translate/emit_impl.h"
 
-#define CPU(field)  MEM_BASE(H_RCX, offsetof(struct cpu, field))
-#define CPU_GPR(n)  MEM_BASE(H_RCX, offsetof(struct cpu, gpr) + (n)*8)
-#define XMM(n)	    MEM_BASE(H_RCX, offsetof(struct cpu, fpu.xmm) + (n)*16)
-#define YMM_HIGH(n) MEM_BASE(H_RCX, offsetof(struct cpu, fpu.ymm_high) + (n)*16)
+#define CPU(field)  FRAME(offsetof(struct cpu, field) + shift)
+#define CPU_GPR(n)  FRAME(offsetof(struct cpu, gpr) + (n)*8 + shift)
+#define XMM(n)	    FRAME(offsetof(struct cpu, fpu.xmm) + (n)*16 + shift)
+#define YMM_HIGH(n) FRAME(offsetof(struct cpu, fpu.ymm_high) + (n)*16 + shift)
 
 #define CC_E  4
 #define CC_NE 5
@@ -39,7 +39,7 @@ static void pop(struct asm_out *o, unsigned reg)
 
 /* ---- general registers and flags ---- */
 
-/* RFLAGS to FRAME_FLAGS. RCX: cpu. RAX and RDX are used. */
+/* RFLAGS to FRAME_FLAGS. RAX and RDX are used. */
 static void load_flags(struct asm_out *o, unsigned shift)
 {
 	asm_load(o, 4, H_RAX, CPU(rflags));
@@ -51,49 +51,22 @@ static void load_flags(struct asm_out *o, unsigned shift)
 	asm_store(o, 4, FRAME(FRAME_FLAGS + shift), H_RAX);
 }
 
-/* From struct cpu to registers and frame; host flags are the guest's afterwards. */
+/* From struct cpu to registers; host flags are the guest's afterwards. shift: RSP is that far below. */
 static void load_state(struct asm_out *o, unsigned shift)
 {
-	asm_load(o, 8, H_RCX, FRAME(FRAME_CPU + shift));
-	asm_load(o, 8, H_RAX, CPU(tlb));
-	asm_store(o, 8, FRAME(FRAME_TLB + shift), H_RAX);
-	asm_load(o, 8, H_RAX, CPU(jump_tag));
-	asm_store(o, 8, FRAME(FRAME_TAG + shift), H_RAX);
 	load_flags(o, shift);
-	for (unsigned n = 0; n < 16; n++) {
-		struct mem_ref slot;
-
-		if (guest_home[n] != H_NONE) {
+	for (unsigned n = 0; n < 16; n++)
+		if (guest_home[n] != H_NONE)
 			asm_load(o, 8, guest_home[n], CPU_GPR(n));
-			continue;
-		}
-		slot = frame_slot(n);
-		slot.disp += (int32_t)shift;
-		asm_load(o, 8, H_RAX, CPU_GPR(n));
-		asm_store(o, 8, slot, H_RAX);
-	}
 	flags_restore(o, shift);
 }
 
-/* And back; RAX stays, RCX becomes cpu. Flags come from the frame. */
+/* And back; RAX stays. Flags come from the frame. */
 static void store_state(struct asm_out *o, unsigned shift)
 {
-	asm_load(o, 8, H_RCX, FRAME(FRAME_CPU + shift));
 	for (unsigned n = 0; n < 16; n++)
 		if (guest_home[n] != H_NONE)
 			asm_store(o, 8, CPU_GPR(n), guest_home[n]);
-	for (unsigned n = 0; n < 16; n++) {
-		struct mem_ref slot;
-
-		if (guest_home[n] != H_NONE)
-			continue;
-		slot = frame_slot(n);
-		slot.disp += (int32_t)shift;
-		asm_load(o, 8, H_RDX, slot);
-		asm_store(o, 8, CPU_GPR(n), H_RDX);
-	}
-	asm_load(o, 8, H_RDX, FRAME(FRAME_PAGE + shift));
-	asm_store(o, 8, CPU_GPR(SLOT_RIP), H_RDX);
 	asm_load(o, 4, H_RDX, FRAME(FRAME_FLAGS + shift));
 	asm_mov_rr(o, 4, H_RSI, H_RDX);
 	asm_shift_ri(o, 4, 5, H_RSI, 8);
@@ -152,7 +125,7 @@ static void vzeroupper(struct asm_out *o)
 }
 
 /*
- * The guest's registers to struct cpu, if they are loaded; they are not afterwards. RCX: cpu. RAX
+ * The guest's registers to struct cpu, if they are loaded; they are not afterwards. RAX
  * and RCX stay.
  */
 static void store_vectors(struct asm_out *o, unsigned shift, bool has_avx)
@@ -185,7 +158,6 @@ static void load_vectors(struct asm_out *o, unsigned shift, bool has_avx)
 
 	asm_rr(o, 4, 0x85, H_RDX, H_RDX);
 	none = asm_jcc(o, CC_E);
-	asm_load(o, 8, H_RCX, FRAME(FRAME_CPU + shift));
 	mxcsr_move(o, true, FRAME(FRAME_MXCSR + shift));
 	mxcsr_move(o, false, CPU(fpu.mxcsr));
 	for (unsigned n = 0; n < 16; n++)
@@ -208,7 +180,7 @@ static void load_vectors(struct asm_out *o, unsigned shift, bool has_avx)
 
 static void leave_frame(struct asm_out *o)
 {
-	asm_alu_ri(o, 8, ADD, H_RSP, FRAME_SIZE);
+	asm_load(o, 8, H_RSP, FRAME(offsetof(struct cpu, translated.host_rsp)));
 	for (unsigned n = ARRAY_SIZE(callee_saved); n--;)
 		pop(o, callee_saved[n]);
 	asm8(o, 0xc3);
@@ -216,20 +188,18 @@ static void leave_frame(struct asm_out *o)
 
 static void write_enter(struct asm_out *o, struct gates *g)
 {
+	const unsigned shift = 0;
+
 	g->enter = o->at + o->exec_delta;
 	for (unsigned n = 0; n < ARRAY_SIZE(callee_saved); n++)
 		push(o, callee_saved[n]);
-	asm_alu_ri(o, 8, SUB, H_RSP, FRAME_SIZE);
-	asm_store(o, 8, FRAME(FRAME_CPU), H_RDI);
+	asm_store(o, 8, MEM_BASE(H_RDI, offsetof(struct cpu, translated.host_rsp)), H_RSP);
+	asm_mov_rr(o, 8, H_RSP, H_RDI);
 	asm_store(o, 8, FRAME(FRAME_TMP), H_RSI);
-	asm_lea(o, 8, H_RAX, MEM_BASE(H_RDI, offsetof(struct cpu, jump_cache)));
-	asm_store(o, 8, FRAME(FRAME_JUMPS), H_RAX);
-	asm_load(o, 8, H_RAX, MEM_BASE(H_RDI, offsetof(struct cpu, gpr) + SLOT_RIP * 8));
-	asm_alu_ri(o, 8, AND, H_RAX, -4096);
-	asm_store(o, 8, FRAME(FRAME_PAGE), H_RAX);
+	asm_alu_mi(o, 8, AND, FRAME(FRAME_PAGE), -4096);
 	asm_rr(o, 4, 0x31, H_RAX, H_RAX);
-	asm_store(o, 4, FRAME(FRAME_SIMD), H_RAX);
-	asm_store(o, 4, FRAME(FRAME_AVX), H_RAX);
+	asm_store(o, 4, CPU(translated.has_simd), H_RAX);
+	asm_store(o, 4, CPU(translated.has_avx), H_RAX);
 	load_state(o, 0);
 	asm_rm(o, 4, 0xff, 4, FRAME(FRAME_TMP)); /* jmp */
 }
@@ -237,7 +207,7 @@ static void write_enter(struct asm_out *o, struct gates *g)
 /* Calls fn(cpu, record) with the state stored; the record is in RAX. Its answer is in EAX. */
 static void call_c(struct asm_out *o, unsigned shift, void *fn)
 {
-	asm_mov_rr(o, 8, H_RDI, H_RCX);
+	asm_lea(o, 8, H_RDI, FRAME(shift));
 	asm_mov_rr(o, 8, H_RSI, H_RAX);
 	if (shift)
 		asm_alu_ri(o, 8, SUB, H_RSP, 16 - RETURN_ADDRESS);
@@ -314,8 +284,12 @@ static void write_simd(struct asm_out *o, bool has_avx, void *fn)
 }
 
 /* The jump cache is looked up as in emit_lookup(), for cpu->rip. */
+#define JUMP_ENTRY(field) \
+	MEM_BASE(H_RAX, offsetof(struct cpu, jump_cache) + offsetof(struct jump_entry, field))
+
 static void write_interpret_end(struct asm_out *o, bool has_avx)
 {
+	const unsigned shift = 0;
 	uint8_t *stay, *miss;
 
 	store_state(o, 0);
@@ -326,21 +300,20 @@ static void write_interpret_end(struct asm_out *o, bool has_avx)
 	miss = o->at;
 	leave_frame(o);
 	asm_patch(stay, o->at);
-	asm_load(o, 8, H_RCX, FRAME(FRAME_CPU));
 	asm_load(o, 8, H_RDX, CPU(rip));
 	asm_mov_rr(o, 8, H_RAX, H_RDX);
 	asm_shift_ri(o, 8, 5, H_RAX, 14);
 	asm_rr(o, 4, 0x31, H_RDX, H_RAX);
 	asm_alu_ri(o, 4, AND, H_RAX, JUMP_CACHE_SIZE - 1);
 	asm_shift_ri(o, 4, 4, H_RAX, 4);
-	asm_rm(o, 8, 0x03, H_RAX, FRAME(FRAME_JUMPS));
+	asm_rr(o, 8, 0x01, H_RSP, H_RAX); /* add rax, rsp */
 	asm_mov_rr(o, 8, H_RSI, H_RDX);
 	asm_rm(o, 8, 0x33, H_RSI, CPU(jump_tag));
-	asm_rm(o, 8, 0x3b, H_RSI, MEM_BASE(H_RAX, offsetof(struct jump_entry, key)));
+	asm_rm(o, 8, 0x3b, H_RSI, JUMP_ENTRY(key));
 	asm_patch(asm_jcc(o, CC_NE), miss);
 	asm_alu_ri(o, 8, AND, H_RDX, -4096);
 	asm_store(o, 8, FRAME(FRAME_PAGE), H_RDX);
-	asm_load(o, 8, H_RAX, MEM_BASE(H_RAX, offsetof(struct jump_entry, block)));
+	asm_load(o, 8, H_RAX, JUMP_ENTRY(block));
 	asm_store(o, 8, FRAME(FRAME_TMP), H_RAX);
 	load_state(o, 0);
 	asm_load(o, 8, H_RAX, FRAME(FRAME_TMP));
@@ -349,14 +322,13 @@ static void write_interpret_end(struct asm_out *o, bool has_avx)
 
 static void write_leave(struct asm_out *o, struct gates *g, bool has_avx)
 {
-	g->at[GATE_LEAVE_LINK] = begin_gate(o);
-	asm_store(o, 8, FRAME(FRAME_TMP), H_RAX);
-	asm_load(o, 8, H_RAX, FRAME(FRAME_CPU));
-	asm_store(o, 8, MEM_BASE(H_RAX, offsetof(struct cpu, rip)), H_RCX);
-	asm_load(o, 8, H_RCX, FRAME(FRAME_TMP));
-	asm_store(o, 8, MEM_BASE(H_RAX, offsetof(struct cpu, link)), H_RCX);
-	uint8_t *join = o->at;
+	const unsigned shift = 0;
+	uint8_t *join;
 
+	g->at[GATE_LEAVE_LINK] = begin_gate(o);
+	asm_store(o, 8, CPU(link), H_RAX);
+	asm_store(o, 8, CPU(rip), H_RCX);
+	join = o->at;
 	store_state(o, 0);
 	store_vectors(o, 0, has_avx);
 	leave_frame(o);
@@ -366,8 +338,7 @@ static void write_leave(struct asm_out *o, struct gates *g, bool has_avx)
 	asm_alu_ri(o, 4, AND, H_RCX, 4095);
 	asm_rm(o, 8, 0x03, H_RCX, FRAME(FRAME_PAGE));
 	g->at[GATE_LEAVE] = o->at;
-	asm_load(o, 8, H_RAX, FRAME(FRAME_CPU));
-	asm_store(o, 8, MEM_BASE(H_RAX, offsetof(struct cpu, rip)), H_RCX);
+	asm_store(o, 8, CPU(rip), H_RCX);
 	asm_jmp_to(o, join);
 }
 

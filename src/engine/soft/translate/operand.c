@@ -223,10 +223,9 @@ static void add_segment(struct emitter *e, const struct insn *i)
 {
 	if (!(i->ea & EA_SEGMENTED))
 		return;
-	asm_load(&e->o, 8, H_RAX, FRAME(FRAME_CPU));
 	asm_rm(&e->o, 8, 0x03, H_RCX,
-	       MEM_BASE(H_RAX, offsetof(struct cpu, seg) + EA_SEG(i->ea) * sizeof(struct segment) +
-				       offsetof(struct segment, base)));
+	       FRAME(offsetof(struct cpu, seg) + EA_SEG(i->ea) * sizeof(struct segment) +
+		     offsetof(struct segment, base)));
 }
 
 void emit_linear(struct emitter *e, const struct insn *i)
