@@ -2,28 +2,12 @@
 /*
  * Arithmetic: the host's own instruction on the guest's registers.
  */
-#include "engine/soft/translate/emit.h"
+#include "engine/soft/translate/emit_int.h"
 #include "engine/soft/translate/emitters.h"
 
 #define ALU_ADC 2
 #define ALU_SBB 3
 #define ALU_CMP 7
-
-static unsigned size_of(const struct insn *i)
-{
-	return PFX_SIZE(i->prefix);
-}
-
-static bool is_mem(const struct insn *i)
-{
-	return i->prefix & PFX_MEM;
-}
-
-static void emit_lock(struct emitter *e, const struct insn *i)
-{
-	if (i->prefix & PFX_LOCK)
-		asm8(&e->o, 0xf0);
-}
 
 /* An operation on a register with the register or memory operand as source: 03 and its like. */
 static void op_reg_mem(struct emitter *e, const struct insn *i, unsigned opcode, struct mem_ref m,
@@ -52,10 +36,17 @@ static bool alu_with_imm(struct emitter *e, const struct insn *i, unsigned n, un
 	} else {
 		unsigned reg;
 
-		if (REG_IS_HIGH(target))
-			return false;
 		if (reads)
 			flags_need(e);
+		if (REG_IS_HIGH(target)) {
+			high_begin(e, target);
+			asm_ah(e, 0x80, n);
+			asm8(&e->o, (uint8_t)i->imm);
+			if (n != ALU_CMP)
+				high_end(e, target);
+			flags_written(e);
+			return true;
+		}
 		reg = reg_get(e, target, H_RCX);
 		asm_alu_ri(&e->o, size, n, reg, (int32_t)i->imm);
 		if (n != ALU_CMP)
@@ -66,19 +57,54 @@ static bool alu_with_imm(struct emitter *e, const struct insn *i, unsigned n, un
 	return true;
 }
 
+/* Byte operands one of which is AH to BH. */
+static void alu_high(struct emitter *e, unsigned n, unsigned dst, unsigned src)
+{
+	load_byte(e, src, H_RCX);
+	if (REG_IS_HIGH(dst)) {
+		high_begin(e, dst);
+		asm_ah_cl(e, n << 3);
+		if (n != ALU_CMP)
+			high_end(e, dst);
+	} else {
+		unsigned reg = reg_get(e, dst, H_RAX);
+
+		asm_rr(&e->o, 1, n << 3, H_RCX, reg);
+		if (n != ALU_CMP)
+			reg_put(e, dst, reg);
+	}
+}
+
+/* The same with the other in memory. */
+static void alu_high_mem(struct emitter *e, const struct insn *i, unsigned n, bool is_to_reg,
+			 struct mem_ref m)
+{
+	if (!is_to_reg) {
+		load_byte(e, i->reg, e->scratch);
+		emit_lock(e, i);
+		asm_rm(&e->o, 1, n << 3, e->scratch, m);
+		return;
+	}
+	asm_rm(&e->o, 4, 0x0fb6, H_RCX, m);
+	high_begin(e, i->reg);
+	asm_ah_cl(e, n << 3);
+	if (n != ALU_CMP)
+		high_end(e, i->reg);
+}
+
 static bool alu_with_reg(struct emitter *e, const struct insn *i, unsigned n, unsigned opcode)
 {
 	bool is_to_reg = opcode & 2, reads = n == ALU_ADC || n == ALU_SBB;
 	unsigned size = size_of(i);
 
-	if (REG_IS_HIGH(i->reg))
-		return false;
 	if (is_mem(i)) {
 		bool is_stored = !is_to_reg && n != ALU_CMP;
 		struct mem_ref m = mem_access(
 			e, i, size, (is_stored ? MEM_WRITE : MEM_READ) | (reads ? MEM_FLAGS : 0));
 
-		if (is_to_reg) {
+		if (REG_IS_HIGH(i->reg)) {
+			alu_high_mem(e, i, n, is_to_reg, m);
+		} else if (is_to_reg) {
 			op_reg_mem(e, i, opcode, m, n != ALU_CMP);
 		} else {
 			unsigned reg = reg_get(e, i->reg, e->scratch);
@@ -89,10 +115,13 @@ static bool alu_with_reg(struct emitter *e, const struct insn *i, unsigned n, un
 	} else {
 		unsigned dst = is_to_reg ? i->reg : i->rm, a, b;
 
-		if (REG_IS_HIGH(i->rm))
-			return false;
 		if (reads)
 			flags_need(e);
+		if (REG_IS_HIGH(i->reg) || REG_IS_HIGH(i->rm)) {
+			alu_high(e, n, dst, is_to_reg ? i->rm : i->reg);
+			flags_written(e);
+			return true;
+		}
 		a = reg_get(e, i->reg, H_RCX);
 		b = i->rm == i->reg ? a : reg_get(e, i->rm, H_RAX);
 		asm_rr(&e->o, size, opcode, a, b);
@@ -115,6 +144,27 @@ bool e_alu(struct emitter *e, const struct insn *i)
 	return alu_with_reg(e, i, row->opcode >> 3, row->opcode);
 }
 
+static void test_high(struct emitter *e, const struct insn *i, bool has_imm)
+{
+	unsigned src = i->reg, dst = i->rm;
+
+	/* The operands may change places. */
+	if (!has_imm && !REG_IS_HIGH(dst)) {
+		src = i->rm;
+		dst = i->reg;
+	}
+	if (!has_imm)
+		load_byte(e, src, H_RCX);
+	high_begin(e, dst);
+	if (has_imm) {
+		asm_ah(e, 0xf6, 0);
+		asm8(&e->o, (uint8_t)i->imm);
+	} else {
+		asm_ah_cl(e, 0x84);
+	}
+	flags_written(e);
+}
+
 bool e_test(struct emitter *e, const struct insn *i)
 {
 	const struct insn_row *row = &insn_rows[i->row];
@@ -123,17 +173,21 @@ bool e_test(struct emitter *e, const struct insn *i)
 	unsigned opcode = size == 1 ? (has_imm ? 0xf6 : 0x84) : (has_imm ? 0xf7 : 0x85);
 
 	if (is_mem(i)) {
-		struct mem_ref m;
+		struct mem_ref m = mem_access(e, i, size, MEM_READ);
+		unsigned reg = 0;
 
 		if (!has_imm && REG_IS_HIGH(i->reg))
-			return false;
-		m = mem_access(e, i, size, MEM_READ);
-		asm_rm(&e->o, size, opcode, has_imm ? 0 : reg_get(e, i->reg, e->scratch), m);
+			load_byte(e, i->reg, reg = e->scratch);
+		else if (!has_imm)
+			reg = reg_get(e, i->reg, e->scratch);
+		asm_rm(&e->o, size, opcode, reg, m);
 	} else {
 		unsigned reg;
 
-		if (REG_IS_HIGH(target) || (!has_imm && REG_IS_HIGH(i->reg)))
-			return false;
+		if (REG_IS_HIGH(target) || (!has_imm && REG_IS_HIGH(i->reg))) {
+			test_high(e, i, has_imm);
+			return true;
+		}
 		reg = reg_get(e, target, H_RCX);
 		asm_rr(&e->o, size, opcode,
 		       has_imm		  ? 0
@@ -163,15 +217,18 @@ bool e_unary(struct emitter *e, const struct insn *i)
 		emit_lock(e, i);
 		asm_rm(&e->o, size, opcode, digit, m);
 	} else {
-		unsigned reg;
-
-		if (REG_IS_HIGH(i->rm))
-			return false;
 		if (is_partial)
 			flags_need(e);
-		reg = reg_get(e, i->rm, H_RCX);
-		asm_rr(&e->o, size, opcode, digit, reg);
-		reg_put(e, i->rm, reg);
+		if (REG_IS_HIGH(i->rm)) {
+			high_begin(e, i->rm);
+			asm_ah(e, opcode, digit);
+			high_end(e, i->rm);
+		} else {
+			unsigned reg = reg_get(e, i->rm, H_RCX);
+
+			asm_rr(&e->o, size, opcode, digit, reg);
+			reg_put(e, i->rm, reg);
+		}
 	}
 	if (!is_not)
 		flags_written(e);

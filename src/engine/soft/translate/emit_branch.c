@@ -2,7 +2,7 @@
 /*
  * Near branches of 64-bit code.
  */
-#include "engine/soft/translate/emit.h"
+#include "engine/soft/translate/emit_int.h"
 #include "engine/soft/translate/emitters.h"
 
 #define GUEST_RSP H_R11
@@ -25,6 +25,59 @@ bool e_jcc(struct emitter *e, const struct insn *i)
 		return false;
 	flags_need(e);
 	emit_branch(e, insn_rows[i->row].opcode & 15, target);
+	return true;
+}
+
+/* JRCXZ and LOOP: the flags are not the guest's when they branch. */
+static unsigned count_size(const struct insn *i)
+{
+	return i->ea & EA_ADDR32 ? 4 : 8;
+}
+
+static void test_count(struct emitter *e, const struct insn *i)
+{
+	asm_rr(&e->o, count_size(i), 0x85, GUEST_RCX, GUEST_RCX);
+}
+
+bool e_jrcxz(struct emitter *e, const struct insn *i)
+{
+	int32_t target;
+
+	if (!target_of(i, &target))
+		return false;
+	flags_clobber(e);
+	test_count(e, i);
+	emit_branch(e, CC_E, target);
+	return true;
+}
+
+#define FRAME_ZF 0x40 /* in the byte that is as LAHF gives it */
+
+/* LOOPNE, LOOPE, LOOP: E0 to E2. */
+bool e_loop(struct emitter *e, const struct insn *i)
+{
+	unsigned kind = insn_rows[i->row].opcode - 0xe0u;
+	bool has_condition = kind < 2;
+	uint8_t *skip = NULL;
+	int32_t target;
+
+	if (!target_of(i, &target))
+		return false;
+	if (has_condition)
+		flags_to_frame(e);
+	flags_clobber(e);
+	asm_lea(&e->o, count_size(i), GUEST_RCX, MEM_BASE(GUEST_RCX, -1));
+	if (has_condition) {
+		asm_rm(&e->o, 1, 0xf6, 0, FRAME(FRAME_FLAGS + 1));
+		asm8(&e->o, FRAME_ZF);
+		asm8(&e->o, 0x70 | (kind ? CC_E : CC_NE));
+		skip = e->o.at;
+		asm8(&e->o, 0);
+	}
+	test_count(e, i);
+	emit_branch(e, CC_NE, target);
+	if (skip && !e->o.is_full)
+		asm_patch8(skip, e->o.at);
 	return true;
 }
 

@@ -43,6 +43,14 @@ static inline void load_rax(struct emitter *e)
 	asm_mov_rr(&e->o, 8, H_RAX, GUEST_RAX);
 }
 
+/* RCX = the vCPU. */
+static inline void load_cpu(struct emitter *e)
+{
+	asm_load(&e->o, 8, H_RCX, FRAME(FRAME_CPU));
+}
+
+#define CPU_AT_RCX(field) MEM_BASE(H_RCX, offsetof(struct cpu, field))
+
 /* The jump to the slow path of i on condition cc; flags are in the frame, the state is unchanged. */
 static inline void slow_if(struct emitter *e, const struct insn *i, unsigned cc)
 {
@@ -63,6 +71,33 @@ static inline void load_byte(struct emitter *e, unsigned off, unsigned scratch)
 	asm8(&e->o, 0x0f);
 	asm8(&e->o, 0xb6);
 	asm8(&e->o, 0xc0 | scratch << 3 | (4 + scratch));
+}
+
+/* ---- AH, CH, DH, BH as destination: the register goes to RAX, where the byte is AH ---- */
+
+static inline void high_begin(struct emitter *e, unsigned off)
+{
+	asm_mov_rr(&e->o, 8, H_RAX, reg_get(e, off, H_RAX));
+}
+
+static inline void high_end(struct emitter *e, unsigned off)
+{
+	asm_mov_rr(&e->o, 8, reg_dst(e, off, H_RAX), H_RAX);
+	reg_put(e, off, H_RAX);
+}
+
+/* opcode AH, CL, of a form that has ModRM.rm first. */
+static inline void asm_ah_cl(struct emitter *e, unsigned opcode)
+{
+	asm8(&e->o, opcode);
+	asm8(&e->o, 0xcc);
+}
+
+/* opcode AH, with a digit. */
+static inline void asm_ah(struct emitter *e, unsigned opcode, unsigned digit)
+{
+	asm8(&e->o, opcode);
+	asm8(&e->o, 0xc4 | digit << 3);
 }
 
 #endif

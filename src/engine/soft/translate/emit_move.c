@@ -2,13 +2,8 @@
 /*
  * Moves, with and without a condition.
  */
-#include "engine/soft/translate/emit.h"
+#include "engine/soft/translate/emit_int.h"
 #include "engine/soft/translate/emitters.h"
-
-static bool is_mem(const struct insn *i)
-{
-	return i->prefix & PFX_MEM;
-}
 
 #define OPCODE_MOVZX 0x0fb6
 #define OPCODE_MOVSX 0x0fbe
@@ -33,14 +28,52 @@ static void load_to(struct emitter *e, unsigned size, unsigned reg, struct mem_r
 	asm_rm(&e->o, size, size == 1 ? 0x8a : 0x8b, reg, m);
 }
 
+static void mov_high_reg(struct emitter *e, unsigned dst, unsigned src)
+{
+	load_byte(e, src, H_RCX);
+	if (REG_IS_HIGH(dst)) {
+		high_begin(e, dst);
+		asm_ah_cl(e, 0x88);
+		high_end(e, dst);
+	} else {
+		unsigned reg = reg_get(e, dst, H_RAX);
+
+		asm_mov_rr(&e->o, 1, reg, H_RCX);
+		reg_put(e, dst, reg);
+	}
+}
+
+/* Bytes, one of them AH to BH. */
+static void mov_high(struct emitter *e, const struct insn *i, bool is_to_reg)
+{
+	struct mem_ref m;
+
+	if (!is_mem(i)) {
+		mov_high_reg(e, is_to_reg ? i->reg : i->rm, is_to_reg ? i->rm : i->reg);
+		return;
+	}
+	m = mem_access(e, i, 1, is_to_reg ? MEM_READ : MEM_WRITE);
+	if (is_to_reg) {
+		asm_rm(&e->o, 4, OPCODE_MOVZX, H_RCX, m);
+		high_begin(e, i->reg);
+		asm_ah_cl(e, 0x88);
+		high_end(e, i->reg);
+	} else {
+		load_byte(e, i->reg, e->scratch);
+		asm_store(&e->o, 1, m, e->scratch);
+	}
+}
+
 bool e_mov(struct emitter *e, const struct insn *i)
 {
 	const struct insn_row *row = &insn_rows[i->row];
 	bool is_to_reg = row->opcode & 2;
 	unsigned size = PFX_SIZE(i->prefix), reg;
 
-	if (REG_IS_HIGH(i->reg) || (!is_mem(i) && REG_IS_HIGH(i->rm)))
-		return false;
+	if (REG_IS_HIGH(i->reg) || (!is_mem(i) && REG_IS_HIGH(i->rm))) {
+		mov_high(e, i, is_to_reg);
+		return true;
+	}
 	if (!is_mem(i)) {
 		unsigned dst = is_to_reg ? i->reg : i->rm, src = is_to_reg ? i->rm : i->reg;
 		unsigned from = reg_get(e, src, H_RCX);
@@ -76,8 +109,13 @@ bool e_mov_imm(struct emitter *e, const struct insn *i)
 		asm_imm(&e->o, size, i->imm);
 		return true;
 	}
-	if (REG_IS_HIGH(off))
-		return false;
+	if (REG_IS_HIGH(off)) {
+		high_begin(e, off);
+		asm8(&e->o, 0xb4); /* mov ah, imm8 */
+		asm8(&e->o, (uint8_t)i->imm);
+		high_end(e, off);
+		return true;
+	}
 	reg = reg_target(e, off, size, H_RCX);
 	if (size >= 4) {
 		asm_mov_imm(&e->o, reg, size == 4 ? (uint32_t)i->imm : i->imm);
@@ -174,9 +212,14 @@ bool e_setcc(struct emitter *e, const struct insn *i)
 	} else {
 		unsigned reg;
 
-		if (REG_IS_HIGH(i->rm))
-			return false;
 		flags_need(e);
+		if (REG_IS_HIGH(i->rm)) {
+			high_begin(e, i->rm);
+			asm8(&e->o, 0x0f);
+			asm_ah(e, opcode & 0xff, 0);
+			high_end(e, i->rm);
+			return true;
+		}
 		reg = reg_get(e, i->rm, H_RCX);
 		asm_rr(&e->o, 1, opcode, 0, reg);
 		reg_put(e, i->rm, reg);

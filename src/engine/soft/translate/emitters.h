@@ -43,6 +43,33 @@ EMITTER(e_bls) /* BLSR, BLSMSK, BLSI */
 EMITTER(e_rorx)
 EMITTER(e_mulx)
 
+/* emit_flags.c */
+EMITTER(e_lahf)
+EMITTER(e_sahf)
+EMITTER(e_carry)     /* CLC, STC, CMC */
+EMITTER(e_direction) /* CLD, STD */
+EMITTER(e_pushf)
+
+/* emit_string.c */
+EMITTER(e_movs)
+EMITTER(e_stos)
+EMITTER(e_lods)
+EMITTER(e_scas)
+EMITTER(e_cmps)
+
+/* emit_system.c */
+EMITTER(e_cli)
+EMITTER(e_sti)
+EMITTER(e_stac)
+EMITTER(e_clac)
+EMITTER(e_swapgs)
+EMITTER(e_segment_base) /* RDFSBASE and its kin */
+EMITTER(e_mov_from_segment)
+EMITTER(e_mov_from_control)
+EMITTER(e_rdtsc) /* RDTSCP too */
+EMITTER(e_rdpid)
+EMITTER(e_pause)
+
 /* emit_move.c */
 EMITTER(e_mov)
 EMITTER(e_mov_imm)
@@ -60,6 +87,8 @@ EMITTER(e_leave)
 
 /* emit_branch.c */
 EMITTER(e_jcc)
+EMITTER(e_jrcxz)
+EMITTER(e_loop) /* LOOPNE, LOOPE, LOOP */
 EMITTER(e_jmp)
 EMITTER(e_call)
 EMITTER(e_ret)

@@ -72,7 +72,17 @@ unsigned insn_regs_written(const struct insn *i)
 		return operand_regs(i, 0) | bit_of(RAX * 8);
 	if (row->emit == e_mul || row->emit == e_div || row->emit == e_cmpxchg_pair)
 		return bit_of(RAX * 8) | bit_of(RDX * 8);
-	if (row->emit == e_push)
+	if (row->emit == e_carry || row->emit == e_direction || row->emit == e_fence ||
+	    row->emit == e_cli || row->emit == e_jrcxz)
+		return 0;
+	if (row->emit == e_mov_from_segment || row->emit == e_mov_from_control ||
+	    row->emit == e_rdpid)
+		return operand_regs(i, 0);
+	if (row->emit == e_loop)
+		return bit_of(RCX * 8);
+	if (row->emit == e_stos || row->emit == e_movs)
+		return bit_of(RCX * 8) | bit_of(RSI * 8) | bit_of(RDI * 8);
+	if (row->emit == e_push || row->emit == e_pushf)
 		return bit_of(RSP * 8);
 	if (row->emit == e_pop)
 		return bit_of(RSP * 8) | operand_regs(i, 0);
@@ -87,9 +97,9 @@ unsigned insn_regs_written(const struct insn *i)
 bool insn_moves_rsp(const struct insn *i, int32_t *delta)
 {
 	const struct insn_row *row = &insn_rows[i->row];
-	bool is_pop = row->emit == e_pop;
+	bool is_pop = row->emit == e_pop, is_push = row->emit == e_push || row->emit == e_pushf;
 
-	if ((row->emit != e_push && !is_pop) || PFX_SIZE(i->prefix) != 8 || i->prefix & PFX_MEM)
+	if ((!is_push && !is_pop) || PFX_SIZE(i->prefix) != 8 || i->prefix & PFX_MEM)
 		return false;
 	if (is_pop && operand_regs(i, 0) & bit_of(RSP * 8))
 		return false;

@@ -15,6 +15,8 @@ static void interpret(struct cpu *c, const struct insn *i)
 	copy[0] = *i;
 	copy[1] = (struct insn){.exec = x_block_end, .off = (uint16_t)(i->off + i->len)};
 	c->interpreted[i->row]++;
+	/* That of a translated STI has had its instruction, or ends with this one. */
+	c->in_shadow = c->in_ss_shadow = false;
 	copy->exec(c, copy);
 }
 
