@@ -250,6 +250,8 @@ struct cpu {
 	struct insn single[2]; /* the instruction it has the interpreter run */
 	uint32_t *interpreted; /* how often, by row: nr_insn_rows + 1 of them */
 
+	unsigned pauses; /* PAUSE instructions until one lets other threads run */
+
 	/* What no address of a page-table entry may have set: bits 51 to MAXPHYADDR (mmu.c). */
 	uint64_t pte_reserved;
 

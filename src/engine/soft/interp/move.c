@@ -4,6 +4,8 @@
  * fences are the host's own, since vCPUs are host threads on the same memory model, prefetches and
  * multi-byte NOPs do nothing, and cache-line flushes only check that the line can be read.
  */
+#include <sched.h>
+
 #include "engine/soft/interp/int_impl.h"
 
 #define MOV_FORMS(bits, s)                                                               \
@@ -168,10 +170,22 @@ void x_fence(struct cpu *c, const struct insn *i)
 	NEXT(c, i);
 }
 
-/* Ends the block: a guest that spins should see interrupts soon. */
+/*
+ * What a guest spins for may wait for this host CPU: another vCPU, or the main loop. So after some
+ * microseconds of spinning other threads get their turn. Ends the block: a guest that spins should
+ * see interrupts soon.
+ */
+#define PAUSES_MAX 128
+
 void x_pause(struct cpu *c, const struct insn *i)
 {
-	asm volatile("pause");
+	if (c->pauses) {
+		c->pauses--;
+		asm volatile("pause");
+	} else {
+		c->pauses = PAUSES_MAX;
+		sched_yield();
+	}
 	END(c, i);
 }
 

@@ -10,6 +10,7 @@
 #define ALU_ADD 0
 #define ALU_OR	1
 #define ALU_AND 4
+#define ALU_SUB 5
 #define ALU_XOR 6
 #define ALU_CMP 7
 #define SHL	4
@@ -224,8 +225,14 @@ bool e_rdpid(struct emitter *e, const struct insn *i)
 	return true;
 }
 
+/* Now and then by the interpreter, which lets other threads run. */
 bool e_pause(struct emitter *e, const struct insn *i)
 {
+	flags_clobber(e);
+	load_cpu(e);
+	asm_alu_mi(&e->o, 4, ALU_CMP, CPU_AT_RCX(pauses), 0);
+	emit_slow(e, i, asm_jcc(&e->o, CC_E), MEM_END);
+	asm_alu_mi(&e->o, 4, ALU_SUB, CPU_AT_RCX(pauses), 1);
 	asm8(&e->o, 0xf3);
 	asm8(&e->o, 0x90);
 	emit_goto(e, i->off + i->len);
