@@ -5,6 +5,7 @@
  */
 #include "engine/engine_impl.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -315,7 +316,26 @@ uint32_t engine_vcpu_tsc_khz(struct engine_vcpu *v)
 	return v->ops->vcpu_tsc_khz(v);
 }
 
-uint64_t engine_vcpu_instructions(struct engine_vcpu *v)
+int engine_vm_stats(struct engine_vm *vm, struct engine_vm_stats *stats)
 {
-	return v->ops->vcpu_instructions ? v->ops->vcpu_instructions(v) : 0;
+	return vm->ops->vm_stats ? vm->ops->vm_stats(vm, stats) : -ENOTSUP;
+}
+
+int engine_vcpu_stats(struct engine_vcpu *v, struct engine_vcpu_stats *stats)
+{
+	return v->ops->vcpu_stats ? v->ops->vcpu_stats(v, stats) : -ENOTSUP;
+}
+
+const char *engine_leave_name(enum engine_leave leave)
+{
+	static const char *const names[NR_ENGINE_LEAVES] = {
+		[ENGINE_LEAVE_LINK] = "link",	  [ENGINE_LEAVE_MISS] = "miss",
+		[ENGINE_LEAVE_COLD] = "cold",	  [ENGINE_LEAVE_REQUEST] = "request",
+		[ENGINE_LEAVE_STATE] = "state",	  [ENGINE_LEAVE_RUN] = "run",
+		[ENGINE_LEAVE_VECTOR] = "vector", [ENGINE_LEAVE_STALE] = "stale",
+		[ENGINE_LEAVE_FAULT] = "fault",	  [ENGINE_LEAVE_EXIT] = "exit",
+		[ENGINE_LEAVE_ALONE] = "alone",
+	};
+
+	return names[leave];
 }

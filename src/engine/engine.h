@@ -170,7 +170,73 @@ int engine_vcpu_translate(struct engine_vcpu *v, struct kvm_translation *tr);
 /* Guest TSC frequency in kHz. */
 uint32_t engine_vcpu_tsc_khz(struct engine_vcpu *v);
 
-/* Guest instructions executed since the vCPU was made; 0 where the engine does not count. */
-uint64_t engine_vcpu_instructions(struct engine_vcpu *v);
+/* ---- counters ---- since the VM or the vCPU was made; they only grow */
+
+/* What the software engine did for all vCPUs together. */
+struct engine_vm_stats {
+	uint64_t blocks;      /* runs of guest instructions decoded */
+	uint64_t block_parts; /* of the memory for them, dropped to be used again */
+
+	uint64_t translations;
+	uint64_t code_bytes; /* of all translations, with what belongs to them */
+	uint64_t code_parts; /* of the memory for them, dropped to be used again */
+	uint64_t links;	     /* jumps made to lead from translation to translation */
+
+	/* Blocks dropped, and their translations with them. */
+	uint64_t dropped_by_stores;  /* of guest code */
+	uint64_t dropped_by_devices; /* and of whatever else writes to guest memory */
+	uint64_t dropped_late;	     /* changed by a store that passed while their watch began */
+	uint64_t dropped_for_room;   /* with block_parts */
+};
+
+/* How translated code was left for the run loop. */
+enum engine_leave {
+	ENGINE_LEAVE_LINK,    /* a jump within the page was not linked yet */
+	ENGINE_LEAVE_MISS,    /* any other jump: its target was not in the jump cache */
+	ENGINE_LEAVE_COLD,    /* it was, and has no translation */
+	ENGINE_LEAVE_REQUEST, /* something was asked of the vCPU */
+	ENGINE_LEAVE_STATE,   /* after an instruction that changed the mode, halted, or was asked */
+	ENGINE_LEAVE_RUN,     /* accesses that were to be checked at once went to different pages */
+	ENGINE_LEAVE_VECTOR,  /* vector instructions cannot run as things are */
+	ENGINE_LEAVE_STALE,   /* the block was stored into */
+	ENGINE_LEAVE_FAULT,   /* an exception */
+	ENGINE_LEAVE_EXIT,    /* to the caller of the engine: a device */
+	ENGINE_LEAVE_ALONE,   /* an instruction must be run by itself */
+	NR_ENGINE_LEAVES,
+};
+
+enum engine_access { ENGINE_READ, ENGINE_WRITE, ENGINE_FETCH, NR_ENGINE_ACCESSES };
+
+#define ENGINE_STATS_TOP 12
+
+/* What the software engine did for one vCPU. */
+struct engine_vcpu_stats {
+	/*
+	 * Guest instructions the interpreter began. Those of translated code are not counted, but for
+	 * the ones it has the interpreter run.
+	 */
+	uint64_t interpreted;
+	uint64_t entries;		 /* into translated code from the run loop */
+	uint64_t left[NR_ENGINE_LEAVES]; /* their sum is entries, unless the vCPU is in there */
+
+	/* Accesses that the inlined TLB check did not let through, and walks of page tables. */
+	uint64_t slow_accesses, walks[NR_ENGINE_ACCESSES];
+
+	/*
+	 * Instructions that translated code had the interpreter run: in all, of these because of the
+	 * access to memory they make, and by name, the most frequent first.
+	 */
+	uint64_t singles, slow_singles;
+	unsigned nr_top;
+	struct {
+		const char *name;
+		uint64_t count;
+	} top[ENGINE_STATS_TOP];
+};
+
+/* 0, or -ENOTSUP by an engine that does not count. vm: any thread; vCPU: as all its functions. */
+int engine_vm_stats(struct engine_vm *vm, struct engine_vm_stats *stats);
+int engine_vcpu_stats(struct engine_vcpu *v, struct engine_vcpu_stats *stats);
+const char *engine_leave_name(enum engine_leave leave);
 
 #endif

@@ -79,7 +79,8 @@ struct engine_ops {
 	int (*vcpu_set_guest_debug)(struct engine_vcpu *v, const struct kvm_guest_debug *dbg);
 	int (*vcpu_translate)(struct engine_vcpu *v, struct kvm_translation *tr);
 	uint32_t (*vcpu_tsc_khz)(struct engine_vcpu *v);
-	uint64_t (*vcpu_instructions)(struct engine_vcpu *v); /* NULL: does not count */
+	int (*vm_stats)(struct engine_vm *vm, struct engine_vm_stats *stats); /* NULL: -ENOTSUP */
+	int (*vcpu_stats)(struct engine_vcpu *v, struct engine_vcpu_stats *stats); /* the same */
 };
 
 extern const struct engine_ops soft_engine_ops;

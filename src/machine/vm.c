@@ -21,6 +21,7 @@
 #include "machine/memory_map.h"
 #include "machine/move.h"
 #include "machine/pc.h"
+#include "machine/stats.h"
 #include "machine/vm_impl.h"
 
 /* ---- events from other threads ---- */
@@ -276,17 +277,6 @@ struct vm *vm_new(const struct config *cfg, struct error *err)
 	return vm;
 }
 
-static void print_stats(struct vm *vm)
-{
-	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
-		struct vcpu *v = &vm->vcpus[i];
-
-		log_info("vCPU %u: %llu exits, %llu instructions", i,
-			 (unsigned long long)v->nr_exits,
-			 (unsigned long long)engine_vcpu_instructions(v->engine));
-	}
-}
-
 struct vm_result vm_run(struct vm *vm)
 {
 	struct error err = {0};
@@ -307,7 +297,7 @@ struct vm_result vm_run(struct vm *vm)
 	loop_timer_disarm(&vm->move_timer);
 	stop_vcpus(vm);
 	if (vm->settings.prints_stats)
-		print_stats(vm);
+		vm_print_stats(vm);
 	if (vm->nr_moves)
 		log_info("moved the VM %u times", vm->nr_moves);
 	return (struct vm_result){

@@ -41,6 +41,9 @@ struct code_page {
 	unsigned nr_stores;
 };
 
+/* Why blocks are dropped. */
+enum drop_cause { DROP_STORE, DROP_DEVICE, DROP_LATE, DROP_ROOM, NR_DROP_CAUSES };
+
 struct block_cache {
 	struct soft_vm *vm;
 	pthread_mutex_t lock;
@@ -66,6 +69,9 @@ struct block_cache {
 	struct list fresh, waiting;
 	uint64_t waiting_since[SOFT_VCPUS_MAX];
 	_Atomic unsigned nr_pending;
+
+	/* For engine_vm_stats(). */
+	uint64_t nr_blocks, nr_parts_dropped, nr_dropped[NR_DROP_CAUSES];
 };
 
 /* ---- safe points ---- */
@@ -201,8 +207,9 @@ static struct code_page *page_new(struct block_cache *bc, struct soft_region *r,
 	return p;
 }
 
-static void block_drop(struct block_cache *bc, struct block *b)
+static void block_drop(struct block_cache *bc, struct block *b, enum drop_cause cause)
 {
+	bc->nr_dropped[cause]++;
 	atomic_store_explicit(&b->is_valid, false, memory_order_relaxed);
 	hash_remove(bc, b);
 	list_remove(&b->page_node);
@@ -210,15 +217,16 @@ static void block_drop(struct block_cache *bc, struct block *b)
 		code_detach(bc->vm->code, b);
 }
 
-static void page_drop_range(struct block_cache *bc, struct code_page *p, uint64_t gpa, uint64_t len)
+static void page_drop_range(struct block_cache *bc, struct code_page *p, uint64_t gpa, uint64_t len,
+			    enum drop_cause cause)
 {
 	list_for_each_safe (it, &p->blocks) {
 		struct block *b = list_entry(it, struct block, page_node);
 
 		if (b->gpa + b->size > gpa && b->gpa - gpa < len)
-			block_drop(bc, b);
+			block_drop(bc, b, cause);
 		else if (b->gpa < gpa && gpa < b->gpa + b->size)
-			block_drop(bc, b);
+			block_drop(bc, b, cause);
 	}
 	if (list_is_empty(&p->blocks))
 		page_free(bc, p);
@@ -247,11 +255,13 @@ static void part_drop(struct block_cache *bc, unsigned part)
 		if (atomic_load_explicit(&b->is_valid, memory_order_relaxed)) {
 			struct code_page *p = page_find(bc, b->gpa & ~0xfffull);
 
-			block_drop(bc, b);
+			block_drop(bc, b, DROP_ROOM);
 			if (list_is_empty(&p->blocks))
 				page_free(bc, p);
 		}
 	}
+	if (bc->filled[part])
+		bc->nr_parts_dropped++;
 	bc->filled[part] = 0;
 	atomic_fetch_add(&bc->generation, 1);
 	safe_points_note(bc->vm, bc->dropped_at);
@@ -423,6 +433,7 @@ static struct block *build_locked(struct block_cache *bc, struct cpu *c, struct 
 	prepare_translation(bc, b);
 	list_append(&p->blocks, &b->page_node);
 	hash_insert(bc, b);
+	bc->nr_blocks++;
 	return b;
 }
 
@@ -482,7 +493,7 @@ void block_join(struct cpu *c, struct block *b)
 
 	pthread_mutex_lock(&bc->lock);
 	if (b->translation && atomic_load_explicit(&b->is_valid, memory_order_relaxed))
-		code_link(c->link, b);
+		code_link(c->vm->code, c->link, b);
 	pthread_mutex_unlock(&bc->lock);
 	c->link = NULL;
 }
@@ -490,7 +501,7 @@ void block_join(struct cpu *c, struct block *b)
 /* ---- invalidation ---- */
 
 static void drop_in_page(struct block_cache *bc, uint64_t page, uint64_t gpa, uint64_t len,
-			 bool is_store)
+			 enum drop_cause cause)
 {
 	struct soft_region *r = soft_region_find(bc->vm, page);
 	struct code_page *p;
@@ -500,10 +511,10 @@ static void drop_in_page(struct block_cache *bc, uint64_t page, uint64_t gpa, ui
 		return;
 	pthread_mutex_lock(&bc->lock);
 	p = page_find(bc, page);
-	if (p && is_store && ++p->nr_stores > STORES_MAX)
-		page_drop_range(bc, p, page, GUEST_PAGE_SIZE);
+	if (p && cause == DROP_STORE && ++p->nr_stores > STORES_MAX)
+		page_drop_range(bc, p, page, GUEST_PAGE_SIZE, cause);
 	else if (p)
-		page_drop_range(bc, p, gpa, len);
+		page_drop_range(bc, p, gpa, len, cause);
 	pthread_mutex_unlock(&bc->lock);
 }
 
@@ -512,11 +523,12 @@ static void drop_everything(struct block_cache *bc)
 	pthread_mutex_lock(&bc->lock);
 	for (unsigned n = 0; n < PAGE_BUCKETS; n++)
 		while (bc->pages[n])
-			page_drop_range(bc, bc->pages[n], bc->pages[n]->gpa, GUEST_PAGE_SIZE);
+			page_drop_range(bc, bc->pages[n], bc->pages[n]->gpa, GUEST_PAGE_SIZE,
+					DROP_DEVICE);
 	pthread_mutex_unlock(&bc->lock);
 }
 
-static void drop_range(struct block_cache *bc, gpa_t gpa, uint64_t len, bool is_store)
+static void drop_range(struct block_cache *bc, gpa_t gpa, uint64_t len, enum drop_cause cause)
 {
 	uint64_t page = gpa & ~0xfffull, last = gpa + len - 1;
 
@@ -529,7 +541,7 @@ static void drop_range(struct block_cache *bc, gpa_t gpa, uint64_t len, bool is_
 	for (; page <= last && page >= (gpa & ~0xfffull); page += GUEST_PAGE_SIZE) {
 		uint64_t from = max(page, gpa);
 
-		drop_in_page(bc, page, from, min(last, page + 0xfff) - from + 1, is_store);
+		drop_in_page(bc, page, from, min(last, page + 0xfff) - from + 1, cause);
 	}
 }
 
@@ -538,12 +550,12 @@ void block_cache_invalidate(struct block_cache *bc, gpa_t gpa, uint64_t len)
 	/* The bytes are in place before the flags are read: pairs with the fence before decoding.
 	 */
 	atomic_thread_fence(memory_order_seq_cst);
-	drop_range(bc, gpa, len, false);
+	drop_range(bc, gpa, len, DROP_DEVICE);
 }
 
 void block_cache_store(struct block_cache *bc, gpa_t gpa, uint64_t len)
 {
-	drop_range(bc, gpa, len, true);
+	drop_range(bc, gpa, len, DROP_STORE);
 }
 
 bool block_cache_is_watched(struct block_cache *bc, gpa_t gpa)
@@ -563,7 +575,7 @@ static void page_compare(struct block_cache *bc, struct code_page *p)
 		struct block *b = list_entry(it, struct block, page_node);
 
 		if (memcmp(r->host + (b->gpa - r->gpa), block_code(b), b->size))
-			block_drop(bc, b);
+			block_drop(bc, b, DROP_LATE);
 	}
 	if (list_is_empty(&p->blocks))
 		page_free(bc, p);
@@ -619,4 +631,22 @@ void block_cache_safe_point(struct cpu *c)
 
 		block_cache_invalidate(bc, c->late_writes[n].gpa, c->late_writes[n].len);
 	}
+}
+
+/* ---- counters ---- */
+
+void block_cache_stats(struct block_cache *bc, struct engine_vm_stats *stats)
+{
+	pthread_mutex_lock(&bc->lock);
+	*stats = (struct engine_vm_stats){
+		.blocks = bc->nr_blocks,
+		.block_parts = bc->nr_parts_dropped,
+		.dropped_by_stores = bc->nr_dropped[DROP_STORE],
+		.dropped_by_devices = bc->nr_dropped[DROP_DEVICE],
+		.dropped_late = bc->nr_dropped[DROP_LATE],
+		.dropped_for_room = bc->nr_dropped[DROP_ROOM],
+	};
+	if (bc->vm->code)
+		code_cache_stats(bc->vm->code, stats);
+	pthread_mutex_unlock(&bc->lock);
 }

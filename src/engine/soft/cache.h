@@ -40,6 +40,7 @@ struct block {
 };
 
 struct block_cache;
+struct engine_vm_stats;
 struct translation;
 struct link;
 
@@ -96,7 +97,7 @@ static inline struct block *block_chain(struct cpu *c, uint64_t rip)
 		return NULL;
 	c->block = b;
 	c->gpr[SLOT_RIP] = rip;
-	c->insn_count += b->nr;
+	c->stats.interpreted += b->nr;
 	return b;
 }
 
@@ -154,6 +155,9 @@ void block_cache_verify(struct cpu *c);
  * tells the cache of stores it could not see.
  */
 void block_cache_safe_point(struct cpu *c);
+
+/* What it and the translator have done. Any thread. */
+void block_cache_stats(struct block_cache *bc, struct engine_vm_stats *stats);
 
 /* Memory for block_alone(), kept in c->alone_blocks. NULL when there is none left. */
 struct block *block_alone_new(void);

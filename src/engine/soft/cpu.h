@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/engine.h"
 #include "engine/soft/insn.h"
 #include "x86/cpuid.h"
 #include "x86/regs.h"
@@ -118,6 +119,16 @@ struct mmio_log {
 		uint8_t size;
 		bool is_write;
 	} access[MMIO_LOG_MAX];
+};
+
+/* ---- counters ---- (engine.h says what they mean) */
+
+struct cpu_stats {
+	uint64_t
+		interpreted; /* blocks count whole when they begin, and less by what they leave out */
+	uint64_t entries, left[NR_ENGINE_LEAVES];
+	uint64_t slow_accesses, walks[NR_ENGINE_ACCESSES];
+	uint64_t slow_singles;
 };
 
 /* A port read in progress (pio.h): the instruction is run again once the caller has the data. */
@@ -229,8 +240,6 @@ struct cpu {
 	 */
 	_Atomic uint64_t epoch;
 
-	uint64_t insn_count; /* instructions the interpreter has completed, for statistics */
-
 	/*
 	 * Translated code (translate/). While it runs the stack pointer is the address of struct cpu,
 	 * so that every field is at a constant distance; the stack grows down from there.
@@ -248,7 +257,10 @@ struct cpu {
 	struct link *link;   /* by which it went to the run loop; valid until the next safe point */
 	bool interpret_once; /* the block at rip, whatever translation it has */
 	struct insn single[2]; /* the instruction it has the interpreter run */
-	uint32_t *interpreted; /* how often, by row: nr_insn_rows + 1 of them */
+	bool is_in_code;       /* it is running, or has called the interpreter */
+	struct cpu_stats stats;
+	uint64_t *
+		singles; /* instructions it had the interpreter run, by row: nr_insn_rows + 1 of them */
 
 	unsigned pauses; /* PAUSE instructions until one lets other threads run */
 

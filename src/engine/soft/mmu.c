@@ -95,6 +95,7 @@ static gva_t linear(const struct cpu *c, gva_t va)
 static gva_t begin_access(struct cpu *c, const struct request *q, gva_t va, unsigned size,
 			  bool is_write)
 {
+	c->stats.slow_accesses++;
 	va = linear(c, va);
 	if (c->efer & EFER_LMA)
 		check_canonical(c, q, va, size);
@@ -240,6 +241,12 @@ static struct page page_of_host(struct cpu *c, uint8_t *host)
 	bug(__FILE__, __LINE__, "a TLB entry points outside guest memory");
 }
 
+static const enum engine_access walk_kind[] = {
+	[ACCESS_READ] = ENGINE_READ,
+	[ACCESS_WRITE] = ENGINE_WRITE,
+	[ACCESS_FETCH] = ENGINE_FETCH,
+};
+
 static struct page translate(struct cpu *c, const struct request *q, gva_t va, enum access access)
 {
 	const struct tlb_entry *e = entry_of(c, q->mode, va);
@@ -252,6 +259,7 @@ static struct page translate(struct cpu *c, const struct request *q, gva_t va, e
 
 	if (tag == (va & PAGE_MASK_64))
 		return page_of_host(c, (uint8_t *)(tag + e->addend));
+	c->stats.walks[walk_kind[access]]++;
 	walk_or_fault(c, q, va, access, &w);
 	p = page_at(c, w.gpa);
 	if (p.host)

@@ -288,7 +288,7 @@ static inline void run_block(struct cpu *c, struct block *b)
 	c->in_shadow = c->in_ss_shadow = false;
 	c->block = b;
 	c->gpr[SLOT_RIP] = c->rip;
-	c->insn_count += b->nr;
+	c->stats.interpreted += b->nr;
 	b->insns[0].exec(c, b->insns);
 }
 
@@ -404,6 +404,19 @@ static int run_alone(struct cpu *c)
 	return result;
 }
 
+static void count_unwind(struct cpu *c, enum unwind why)
+{
+	static const enum engine_leave leave[] = {
+		[UNWIND_FAULT] = ENGINE_LEAVE_FAULT,
+		[UNWIND_EXIT] = ENGINE_LEAVE_EXIT,
+		[UNWIND_ALONE] = ENGINE_LEAVE_ALONE,
+	};
+
+	if (why && c->is_in_code)
+		c->stats.left[leave[why]]++;
+	c->is_in_code = false;
+}
+
 /* Runs until something wants to leave. */
 static int run_guest(struct cpu *c)
 {
@@ -411,6 +424,7 @@ static int run_guest(struct cpu *c)
 	int result = GO;
 
 	c->block = NULL;
+	count_unwind(c, why);
 	if (why == UNWIND_EXIT)
 		return 0;
 	/* By what revoke_writes() took back meanwhile nothing is written. */

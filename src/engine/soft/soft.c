@@ -318,7 +318,7 @@ static void soft_vcpu_free(struct engine_vcpu *base)
 	lapic_free(c->lapic);
 	pvclock_vcpu_free(c->pvclock);
 	free(c->alone_blocks);
-	free(c->interpreted);
+	free(c->singles);
 	if (c->run)
 		munmap(c->run, RUN_SIZE);
 	munmap(v, sizeof(*v));
@@ -378,8 +378,8 @@ static struct engine_vcpu *soft_vcpu_new(struct engine_vm *base, unsigned id,
 	c->translated.self = c;
 	mprotect(v->stack, GUEST_PAGE_SIZE,
 		 PROT_NONE); /* a guard; without it nothing else is wrong */
-	c->interpreted = calloc(nr_insn_rows + 1, sizeof(*c->interpreted));
-	if (!c->run || !c->lapic || !c->pvclock || !c->alone_blocks || !c->interpreted) {
+	c->singles = calloc(nr_insn_rows + 1, sizeof(*c->singles));
+	if (!c->run || !c->lapic || !c->pvclock || !c->alone_blocks || !c->singles) {
 		soft_vcpu_free(&v->base);
 		goto no_memory;
 	}
@@ -421,11 +421,6 @@ static int soft_vcpu_nmi(struct engine_vcpu *v)
 {
 	on_nmi(soft_cpu_of(v));
 	return 0;
-}
-
-static uint64_t soft_vcpu_instructions(struct engine_vcpu *v)
-{
-	return soft_cpu_of(v)->insn_count;
 }
 
 static uint32_t soft_vcpu_tsc_khz(struct engine_vcpu *v)
@@ -476,5 +471,6 @@ const struct engine_ops soft_engine_ops = {
 	.vcpu_set_guest_debug = soft_set_guest_debug,
 	.vcpu_translate = soft_translate,
 	.vcpu_tsc_khz = soft_vcpu_tsc_khz,
-	.vcpu_instructions = soft_vcpu_instructions,
+	.vm_stats = soft_vm_stats,
+	.vcpu_stats = soft_vcpu_stats,
 };

@@ -92,6 +92,10 @@ int soft_set_msrs(struct engine_vcpu *v, const struct kvm_msr_entry *entries, un
 int soft_set_guest_debug(struct engine_vcpu *v, const struct kvm_guest_debug *dbg);
 int soft_translate(struct engine_vcpu *v, struct kvm_translation *tr);
 
+/* stats.c */
+int soft_vm_stats(struct engine_vm *vm, struct engine_vm_stats *stats);
+int soft_vcpu_stats(struct engine_vcpu *v, struct engine_vcpu_stats *stats);
+
 /* features.c: clears what this engine cannot do. */
 int soft_filter_cpuid(struct engine *e, struct cpuid_table *table, struct error *err);
 

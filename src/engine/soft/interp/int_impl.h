@@ -216,7 +216,7 @@ static inline void stack_push_near16(struct cpu *c, const struct insn *i, uint64
 #define BRANCH_16(c, i, target, commit) BRANCH_CHECKED(16, c, i, target, commit)
 
 /* The instructions of a block behind a conditional branch that is taken do not count. */
-#define LEAVE_OUT_REST(c, i) ((c)->insn_count -= (uint32_t)(i)->disp)
+#define LEAVE_OUT_REST(c, i) ((c)->stats.interpreted -= (uint32_t)(i)->disp)
 
 /* Condition code 0-15 (SDM vol. 2, appendix B.1.4), constant, in as few host instructions as there are. */
 static inline bool condition_const(uint64_t f, unsigned cc)

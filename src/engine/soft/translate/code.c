@@ -42,7 +42,7 @@ struct code_cache {
 	uint8_t *cold; /* executable */
 	struct emitter emitter;
 	struct listing *listing; /* NULL: nothing is listed */
-	struct code_stats stats;
+	uint64_t nr_translations, nr_bytes, nr_parts_dropped, nr_links; /* since it was made */
 };
 
 const struct gates *code_gates(const struct code_cache *cc)
@@ -60,9 +60,12 @@ uint8_t *code_cold(const struct code_cache *cc)
 	return cc->cold;
 }
 
-struct code_stats code_cache_stats(const struct code_cache *cc)
+void code_cache_stats(const struct code_cache *cc, struct engine_vm_stats *stats)
 {
-	return cc->stats;
+	stats->translations = cc->nr_translations;
+	stats->code_bytes = cc->nr_bytes;
+	stats->code_parts = cc->nr_parts_dropped;
+	stats->links = cc->nr_links;
 }
 
 /* ---- memory ---- */
@@ -148,7 +151,7 @@ static void part_drop(struct code_cache *cc, unsigned part)
 			code_detach(cc, t->block);
 	}
 	if (cc->filled[part])
-		cc->stats.parts_dropped++;
+		cc->nr_parts_dropped++;
 	cc->filled[part] = 0;
 	safe_points_note(cc->vm, cc->dropped_at);
 }
@@ -168,7 +171,7 @@ static bool make_room(struct code_cache *cc, struct cpu *c)
 
 /* ---- links ---- */
 
-void code_link(struct link *l, struct block *b)
+void code_link(struct code_cache *cc, struct link *l, struct block *b)
 {
 	struct translation *from = l->from, *to = b->translation;
 
@@ -178,6 +181,7 @@ void code_link(struct link *l, struct block *b)
 	uint8_t *entry = l->has_host_flags ? to->entry_host : to->entry;
 
 	list_append(&b->incoming, &l->node);
+	cc->nr_links++;
 	asm_patch(l->site, entry);
 }
 
@@ -250,8 +254,8 @@ void code_translate(struct code_cache *cc, struct cpu *c, struct block *b)
 	t->size = (uint32_t)ALIGN_UP((size_t)(e->o.at - start), (size_t)64);
 	cc->used += t->size;
 	cc->filled[cc->part] = cc->used;
-	cc->stats.translations++;
-	cc->stats.bytes += t->size;
+	cc->nr_translations++;
+	cc->nr_bytes += t->size;
 	b->translation = t;
 	atomic_store_explicit(&b->code, t->entry + e->o.exec_delta, memory_order_release);
 	__atomic_store_n(&b->insns[0].exec, x_translated, __ATOMIC_RELEASE);
@@ -292,9 +296,13 @@ void x_translated(struct cpu *c, const struct insn *i)
 		return b->first(c, i);
 	}
 	c->block = NULL;
+	c->stats.interpreted -= b->nr;
+	c->stats.entries++;
+	c->is_in_code = true;
 	/* Nothing the interpreter runs for translated code may go on to another block. */
 	block_set_chaining(c, false);
 	enter = (void (*)(struct cpu *, const uint8_t *))(uintptr_t)c->vm->code->gates.enter;
 	enter(c, code);
+	c->is_in_code = false;
 	block_set_chaining(c, true);
 }

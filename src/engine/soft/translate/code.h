@@ -18,6 +18,7 @@
 
 struct code_cache;
 struct engine_options;
+struct engine_vm_stats;
 struct soft_vm;
 
 /* A jump from one block into another of the same page. */
@@ -38,11 +39,6 @@ struct translation {
 	struct link links[];
 };
 
-/* Counters, each kept by a vCPU or under the lock. */
-struct code_stats {
-	uint64_t translations, bytes, parts_dropped, links;
-};
-
 /*
  * opt: code_cache_size, heat and what is to be listed. Returns NULL with a sentence in err where the
  * host gives no executable memory, or a file cannot be made.
@@ -50,7 +46,8 @@ struct code_stats {
 struct code_cache *code_cache_new(struct soft_vm *vm, const struct engine_options *opt,
 				  struct error *err);
 void code_cache_free(struct code_cache *cc);
-struct code_stats code_cache_stats(const struct code_cache *cc);
+/* Fills in what concerns translations. */
+void code_cache_stats(const struct code_cache *cc, struct engine_vm_stats *stats);
 
 /* Where jumps to a block without code lead. */
 uint8_t *code_cold(const struct code_cache *cc);
@@ -62,7 +59,7 @@ void code_translate(struct code_cache *cc, struct cpu *c, struct block *b);
 void code_detach(struct code_cache *cc, struct block *b);
 
 /* Joins link to b's translation, if both are still there. */
-void code_link(struct link *l, struct block *b);
+void code_link(struct code_cache *cc, struct link *l, struct block *b);
 
 /* Exec functions of the first instruction of a block: counts, and enters translated code. */
 void x_heat(struct cpu *c, const struct insn *i);

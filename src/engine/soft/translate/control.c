@@ -435,7 +435,7 @@ static void write_out(struct emitter *e, const struct out *out)
 		if (!e->o.is_full)
 			asm_patch(again, e->o.at);
 		load_target(e, i->off + i->len);
-		emit_jump_gate(e, GATE_LEAVE);
+		emit_jump_gate(e, GATE_LEAVE_RUN);
 		break;
 	case OUT_SIMD:
 	case OUT_AVX:
@@ -449,7 +449,7 @@ static void write_out(struct emitter *e, const struct out *out)
 		break;
 	case OUT_MISS:
 		asm_rm(&e->o, 8, 0x33, H_RCX, FRAME(FRAME_TAG));
-		emit_jump_gate(e, GATE_LEAVE);
+		emit_jump_gate(e, GATE_LEAVE_MISS);
 		break;
 	case OUT_LEAVE:
 		save_for_exit(e, out);

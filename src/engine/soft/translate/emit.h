@@ -258,7 +258,9 @@ enum gate {
 	GATE_INTERPRET_END, /* RAX record: interpret, then to where it led */
 	GATE_SIMD,	    /* RAX record: load vector registers; returns */
 	GATE_AVX,	    /* with upper halves */
-	GATE_LEAVE,	    /* RCX rip */
+	GATE_LEAVE,	    /* RCX rip: something is asked of the vCPU */
+	GATE_LEAVE_MISS,    /* the same: no block is known there */
+	GATE_LEAVE_RUN,	    /* the same: a run of accesses cannot go on */
 	GATE_LEAVE_LINK,    /* RCX rip, RAX struct link */
 	GATE_COLD,	    /* RAX block that has no code */
 	NR_GATES,

@@ -74,6 +74,7 @@ void gates_write(struct asm_out *o, struct gates *g);
  * What gates call. They return 0 to go on in translated code, else 1: to the run loop, with
  * cpu->rip set.
  */
+int translated_slow(struct cpu *c, const struct record *r);
 int translated_interpret(struct cpu *c, const struct record *r);
 int translated_interpret_end(struct cpu *c, const struct record *r);
 int translated_simd(struct cpu *c, const struct record *r);

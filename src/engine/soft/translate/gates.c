@@ -249,7 +249,7 @@ static void write_slow(struct asm_out *o, bool has_avx)
 	store_state(o, RETURN_ADDRESS);
 	note_vectors(o, RETURN_ADDRESS);
 	store_vectors(o, RETURN_ADDRESS, has_avx);
-	call_c(o, RETURN_ADDRESS, translated_interpret);
+	call_c(o, RETURN_ADDRESS, translated_slow);
 	leave_if_told(o);
 	asm_mov_rr(o, 4, H_RDX, H_RBX);
 	load_vectors(o, RETURN_ADDRESS, has_avx);
@@ -283,6 +283,14 @@ static void write_simd(struct asm_out *o, bool has_avx, void *fn)
 	asm8(o, 0xc3);
 }
 
+/* One more way out of this kind. Flags are changed. */
+static void count_leave(struct asm_out *o, enum engine_leave leave)
+{
+	const unsigned shift = 0;
+
+	asm_rm(o, 8, 0xff, 0, CPU(stats.left[leave])); /* inc */
+}
+
 /* The jump cache is looked up as in emit_lookup(), for cpu->rip. */
 #define JUMP_ENTRY(field) \
 	MEM_BASE(H_RAX, offsetof(struct cpu, jump_cache) + offsetof(struct jump_entry, field))
@@ -290,15 +298,18 @@ static void write_simd(struct asm_out *o, bool has_avx, void *fn)
 static void write_interpret_end(struct asm_out *o, bool has_avx)
 {
 	const unsigned shift = 0;
-	uint8_t *stay, *miss;
+	uint8_t *stay, *leave, *miss;
 
 	store_state(o, 0);
 	store_vectors(o, 0, has_avx);
 	call_c(o, 0, translated_interpret_end);
 	asm_rr(o, 4, 0x85, H_RAX, H_RAX);
 	stay = asm_jcc(o, CC_E);
-	miss = o->at;
+	leave = o->at;
 	leave_frame(o);
+	miss = o->at;
+	count_leave(o, ENGINE_LEAVE_MISS);
+	asm_jmp_to(o, leave);
 	asm_patch(stay, o->at);
 	asm_load(o, 8, H_RDX, CPU(rip));
 	asm_mov_rr(o, 8, H_RAX, H_RDX);
@@ -320,6 +331,16 @@ static void write_interpret_end(struct asm_out *o, bool has_avx)
 	asm_rm(o, 4, 0xff, 4, MEM_BASE(H_RAX, offsetof(struct block, code)));
 }
 
+/* RCX: rip. */
+static void write_leave_to(struct asm_out *o, enum engine_leave leave, uint8_t *join)
+{
+	const unsigned shift = 0;
+
+	asm_store(o, 8, CPU(rip), H_RCX);
+	count_leave(o, leave);
+	asm_jmp_to(o, join);
+}
+
 static void write_leave(struct asm_out *o, struct gates *g, bool has_avx)
 {
 	const unsigned shift = 0;
@@ -328,6 +349,7 @@ static void write_leave(struct asm_out *o, struct gates *g, bool has_avx)
 	g->at[GATE_LEAVE_LINK] = begin_gate(o);
 	asm_store(o, 8, CPU(link), H_RAX);
 	asm_store(o, 8, CPU(rip), H_RCX);
+	count_leave(o, ENGINE_LEAVE_LINK);
 	join = o->at;
 	store_state(o, 0);
 	store_vectors(o, 0, has_avx);
@@ -337,9 +359,13 @@ static void write_leave(struct asm_out *o, struct gates *g, bool has_avx)
 	asm_load(o, 4, H_RCX, MEM_BASE(H_RAX, offsetof(struct block, gpa)));
 	asm_alu_ri(o, 4, AND, H_RCX, 4095);
 	asm_rm(o, 8, 0x03, H_RCX, FRAME(FRAME_PAGE));
-	g->at[GATE_LEAVE] = o->at;
-	asm_store(o, 8, CPU(rip), H_RCX);
-	asm_jmp_to(o, join);
+	write_leave_to(o, ENGINE_LEAVE_COLD, join);
+	g->at[GATE_LEAVE] = begin_gate(o);
+	write_leave_to(o, ENGINE_LEAVE_REQUEST, join);
+	g->at[GATE_LEAVE_MISS] = begin_gate(o);
+	write_leave_to(o, ENGINE_LEAVE_MISS, join);
+	g->at[GATE_LEAVE_RUN] = begin_gate(o);
+	write_leave_to(o, ENGINE_LEAVE_RUN, join);
 }
 
 void gates_write(struct asm_out *o, struct gates *g)

@@ -39,6 +39,8 @@ static const char *const gate_names[NR_GATES] = {
 	[GATE_SIMD] = "gate_simd",
 	[GATE_AVX] = "gate_avx",
 	[GATE_LEAVE] = "gate_leave",
+	[GATE_LEAVE_MISS] = "gate_leave_miss",
+	[GATE_LEAVE_RUN] = "gate_leave_run",
 	[GATE_LEAVE_LINK] = "gate_leave_link",
 	[GATE_COLD] = "gate_cold",
 };

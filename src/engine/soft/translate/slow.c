@@ -14,7 +14,8 @@ static void interpret(struct cpu *c, const struct insn *i)
 
 	copy[0] = *i;
 	copy[1] = (struct insn){.exec = x_block_end, .off = (uint16_t)(i->off + i->len)};
-	c->interpreted[i->row]++;
+	c->stats.interpreted++;
+	c->singles[i->row]++;
 	/* That of a translated STI has had its instruction, or ends with this one. */
 	c->in_shadow = c->in_ss_shadow = false;
 	copy->exec(c, copy);
@@ -29,15 +30,30 @@ static bool is_stale(const struct record *r)
 int translated_interpret(struct cpu *c, const struct record *r)
 {
 	interpret(c, &r->insn);
+	if (is_stale(r))
+		c->stats.left[ENGINE_LEAVE_STALE]++;
 	/* A repeated instruction that requests have stopped has left rip where it is. */
-	return is_stale(r) || c->rip != insn_next_rip(c, &r->insn);
+	else if (c->rip != insn_next_rip(c, &r->insn))
+		c->stats.left[ENGINE_LEAVE_REQUEST]++;
+	else
+		return 0;
+	return 1;
+}
+
+int translated_slow(struct cpu *c, const struct record *r)
+{
+	c->stats.slow_singles++;
+	return translated_interpret(c, r);
 }
 
 int translated_interpret_end(struct cpu *c, const struct record *r)
 {
 	interpret(c, &r->insn);
-	return c->mode != r->block->mode || c->in_shadow || c->is_halted ||
-	       atomic_load_explicit(&c->requests, memory_order_relaxed);
+	if (c->mode == r->block->mode && !c->in_shadow && !c->is_halted &&
+	    !atomic_load_explicit(&c->requests, memory_order_relaxed))
+		return 0;
+	c->stats.left[ENGINE_LEAVE_STATE]++;
+	return 1;
 }
 
 /* The interpreter meets what is in the way, and raises it. */
@@ -45,6 +61,7 @@ static int leave_to_interpreter(struct cpu *c, const struct record *r)
 {
 	c->rip = insn_rip(c, &r->insn);
 	c->interpret_once = true;
+	c->stats.left[ENGINE_LEAVE_VECTOR]++;
 	return 0;
 }
 
