@@ -2,8 +2,7 @@
 """Boots kernels to power-off under bantam's software engine and under QEMU's TCG, in turn.
 
 Prints the median, minimum and maximum of wall time, CPU time and peak resident memory, and what bantam takes
-of the better of TCG's two machines; then the instructions per second, the time from exec to the first guest
-instruction, and the resident memory beyond the guest's own.
+of the better of TCG's two machines; then the time from exec to the first guest instruction, and the resident memory beyond the guest's own.
 """
 import argparse
 import os
@@ -80,7 +79,7 @@ class Failure(Exception):
 def compare(args, kernel: str, tsc_khz: int) -> dict[str, list[Run]]:
     """All runs with one kernel, by what ran it."""
     guest = guests.Guest(kernel, args.initrd, "quiet")
-    argvs = {"bantam": guests.bantam(args.bantam, guest, "-v", "--stats")}
+    argvs = {"bantam": guests.bantam(args.bantam, guest, "-v")}
     for machine in guests.TCG_MACHINES:
         argvs[machine] = guests.tcg(machine, guest, tsc_khz)
     runs: dict[str, list[Run]] = {name: [] for name in argvs}
@@ -112,11 +111,6 @@ def print_runs(kernel: str, runs: dict[str, list[Run]]) -> dict:
     figures["bantam_tcg"] = shares
 
     soft = runs["bantam"]
-    counts = [int(m.group(1)) for r in soft if (m := re.search(r"(\d+) instructions", r.messages))]
-    if counts:
-        rates = [n / r.cpu_s / 1e6 for n, r in zip(counts, soft)]
-        print(f"  bantam: {statistics.median(counts) / 1e6:.0f} million instructions, "
-              f"{spread(rates, '.0f')} million per CPU second")
     firsts = [r.first_line_s * 1000 for r in soft if r.first_line_s is not None]
     if firsts:
         figures["first_instruction_ms"] = firsts

@@ -54,13 +54,14 @@ static inline const char *tiny_accel(void)
 	return accel ? accel : "soft";
 }
 
-static inline void tiny_open(struct tiny *t, unsigned nr_vcpus)
+static inline void tiny_open_with(struct tiny *t, unsigned nr_vcpus,
+				  const struct engine_options *opt)
 {
 	struct cpuid_table *cpuid = calloc(1, sizeof(*cpuid));
 	struct error err = {.text = ""};
 
 	memset(t, 0, sizeof(*t));
-	t->engine = engine_open(tiny_accel(), NULL, &err);
+	t->engine = engine_open(tiny_accel(), opt, &err);
 	if (!t->engine)
 		fail_msg("%s", err.text);
 	t->mem = mem_new();
@@ -79,6 +80,11 @@ static inline void tiny_open(struct tiny *t, unsigned nr_vcpus)
 	}
 	t->run = engine_vcpu_shared(t->vcpu[0]);
 	free(cpuid);
+}
+
+static inline void tiny_open(struct tiny *t, unsigned nr_vcpus)
+{
+	tiny_open_with(t, nr_vcpus, NULL);
 }
 
 static inline void tiny_close(struct tiny *t)
