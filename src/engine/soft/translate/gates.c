@@ -4,6 +4,7 @@
  * registers are loaded from struct cpu and the frame is made; going to C, everything is stored, so
  * that C sees the vCPU as the interpreter leaves it and may unwind at any time.
  */
+#include "engine/soft/interp/simd_impl.h"
 #include "engine/soft/mmu.h"
 #include "engine/soft/translate/emit_impl.h"
 
@@ -117,6 +118,36 @@ static void mxcsr_move(struct asm_out *o, bool is_store, struct mem_ref m)
 	asm_rm(o, 4, 0x0fae, is_store ? 3 : 2, m);
 }
 
+/*
+ * To the guest's MXCSR and back. Loading it is slow, so it is done only where it makes a difference:
+ * C code does not mind exceptions that are flagged, as long as the control bits are its own. EAX, and
+ * for the way back EDX, is used.
+ */
+static void load_mxcsr(struct asm_out *o, unsigned shift)
+{
+	uint8_t *same;
+
+	mxcsr_move(o, true, FRAME(FRAME_MXCSR + shift));
+	asm_load(o, 4, H_RAX, FRAME(FRAME_MXCSR + shift));
+	asm_rm(o, 4, 0x3b, H_RAX, CPU(fpu.mxcsr));
+	same = asm_jcc(o, CC_E);
+	mxcsr_move(o, false, CPU(fpu.mxcsr));
+	asm_patch(same, o->at);
+}
+
+static void store_mxcsr(struct asm_out *o, unsigned shift)
+{
+	uint8_t *same;
+
+	mxcsr_move(o, true, CPU(fpu.mxcsr));
+	asm_load(o, 4, H_RDX, CPU(fpu.mxcsr));
+	asm_alu_ri(o, 4, AND, H_RDX, ~(int32_t)MXCSR_FLAGS);
+	asm_alu_ri(o, 4, CMP, H_RDX, MXCSR_RESET);
+	same = asm_jcc(o, CC_E);
+	mxcsr_move(o, false, FRAME(FRAME_MXCSR + shift));
+	asm_patch(same, o->at);
+}
+
 static void vzeroupper(struct asm_out *o)
 {
 	asm8(o, 0xc5);
@@ -126,7 +157,7 @@ static void vzeroupper(struct asm_out *o)
 
 /*
  * The guest's registers to struct cpu, if they are loaded; they are not afterwards. RAX
- * and RCX stay.
+ * and RCX stay, RDX is used.
  */
 static void store_vectors(struct asm_out *o, unsigned shift, bool has_avx)
 {
@@ -137,8 +168,7 @@ static void store_vectors(struct asm_out *o, unsigned shift, bool has_avx)
 	asm_alu_mi(o, 4, AND, FRAME(FRAME_SIMD + shift), 0);
 	for (unsigned n = 0; n < 16; n++)
 		vector_move(o, true, n, XMM(n));
-	mxcsr_move(o, true, CPU(fpu.mxcsr));
-	mxcsr_move(o, false, FRAME(FRAME_MXCSR + shift));
+	store_mxcsr(o, shift);
 	if (has_avx) {
 		asm_alu_mi(o, 4, CMP, FRAME(FRAME_AVX + shift), 0);
 		no_avx = asm_jcc(o, CC_E);
@@ -158,8 +188,7 @@ static void load_vectors(struct asm_out *o, unsigned shift, bool has_avx)
 
 	asm_rr(o, 4, 0x85, H_RDX, H_RDX);
 	none = asm_jcc(o, CC_E);
-	mxcsr_move(o, true, FRAME(FRAME_MXCSR + shift));
-	mxcsr_move(o, false, CPU(fpu.mxcsr));
+	load_mxcsr(o, shift);
 	for (unsigned n = 0; n < 16; n++)
 		vector_move(o, false, n, XMM(n));
 	asm_mov_imm(o, H_RAX, 1);
