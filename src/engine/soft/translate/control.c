@@ -8,7 +8,9 @@
 #include "engine/soft/translate/emit_impl.h"
 #include "engine/soft/translate/listing.h"
 
-#define CC_NE 5
+#define CC_E	4
+#define CC_NE	5
+#define ALU_CMP 7
 
 /* ---- gates ---- */
 
@@ -102,21 +104,35 @@ void emit_slow_run(struct emitter *e, const struct insn *i, uint8_t *site, unsig
 	out->slot = (uint8_t)slot;
 }
 
-void emit_need_simd(struct emitter *e, bool with_avx)
+/* A jump that is taken when the word at m is 0; what flags the guest needs stay. */
+static uint8_t *jump_if_zero(struct emitter *e, struct mem_ref m)
 {
-	struct out *out;
-	uint8_t *ready;
+	uint8_t *zero;
 
-	if (e->has_simd && (!with_avx || e->has_avx))
-		return;
-	asm_load(&e->o, 4, H_RCX, FRAME(with_avx ? FRAME_AVX : FRAME_SIMD));
-	ready = asm_jrcxz(&e->o);
+	if (!e->flags_in_host || e->flags_in_frame) {
+		e->flags_in_host = false;
+		asm_alu_mi(&e->o, 4, ALU_CMP, m, 0);
+		return asm_jcc(&e->o, CC_E);
+	}
+	asm_load(&e->o, 4, H_RCX, m);
+	zero = asm_jrcxz(&e->o);
 	/* Not zero, the common case, goes around: JRCXZ reaches no further than this. */
 	asm8(&e->o, 0xeb);
 	asm8(&e->o, 5);
 	if (!e->o.is_full)
-		asm_patch8(ready, e->o.at);
-	out = out_new(e, with_avx ? OUT_AVX : OUT_SIMD, asm_jmp(&e->o));
+		asm_patch8(zero, e->o.at);
+	return asm_jmp(&e->o);
+}
+
+void emit_need_simd(struct emitter *e, bool with_avx)
+{
+	struct out *out;
+	uint8_t *site;
+
+	if (e->has_simd && (!with_avx || e->has_avx))
+		return;
+	site = jump_if_zero(e, FRAME(with_avx ? FRAME_AVX : FRAME_SIMD));
+	out = out_new(e, with_avx ? OUT_AVX : OUT_SIMD, site);
 	out->resume = e->o.at;
 	e->has_simd = true;
 	e->has_avx |= with_avx;
