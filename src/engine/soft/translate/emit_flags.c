@@ -22,9 +22,9 @@ static void flags_to_memory(struct emitter *e)
 static void move_ah(struct emitter *e, bool is_store)
 {
 	asm8(&e->o, is_store ? 0x88 : 0x8a);
-	asm8(&e->o, 0x64);
+	asm8(&e->o, 0xa4);
 	asm8(&e->o, 0x24);
-	asm8(&e->o, FRAME_FLAGS + 1);
+	asm32(&e->o, FRAME_FLAGS + 1);
 }
 
 bool e_lahf(struct emitter *e, const struct insn *i)
