@@ -291,7 +291,8 @@ void x_translated(struct cpu *c, const struct insn *i)
 	void (*enter)(struct cpu *, const uint8_t *);
 	uint8_t *code = atomic_load_explicit(&b->code, memory_order_acquire);
 
-	if (!c->is_chaining || c->interpret_once) {
+	/* Another vCPU may be about to publish the translation, or have dropped it just now. */
+	if (!c->is_chaining || c->interpret_once || code == c->vm->code->cold) {
 		c->interpret_once = false;
 		return b->first(c, i);
 	}
