@@ -184,7 +184,8 @@ static void page_free(struct block_cache *bc, struct code_page *p)
  * Begins the watch of a page of RAM. Stores from now on are seen, but for those of other vCPUs that
  * were past their check: so the page is compared again later.
  */
-static struct code_page *page_new(struct block_cache *bc, struct soft_region *r, uint64_t gpa)
+static struct code_page *page_new(struct block_cache *bc, const struct cpu *c,
+				  struct soft_region *r, uint64_t gpa)
 {
 	struct code_page *p = calloc(1, sizeof(*p));
 	_Atomic uint8_t *flags = soft_page_flags(r, gpa);
@@ -202,6 +203,9 @@ static struct code_page *page_new(struct block_cache *bc, struct soft_region *r,
 		if (bc->vm->nr_vcpus > 1) {
 			list_append(&bc->fresh, &p->pending);
 			atomic_fetch_add(&bc->nr_pending, 1);
+			for (unsigned v = 0; v < bc->vm->nr_vcpus; v++)
+				if (bc->vm->vcpus[v] != c)
+					cpu_request(bc->vm->vcpus[v], REQ_SAFE);
 		}
 	}
 	return p;
@@ -390,7 +394,8 @@ static void prepare_translation(const struct block_cache *bc, struct block *b)
 	if (!bc->vm->code)
 		return;
 	atomic_store_explicit(&b->code, code_cold(bc->vm->code), memory_order_relaxed);
-	if ((b->mode & (MODE_CODE_SIZE | MODE_STEP)) == CODE_64)
+	if ((b->mode & (MODE_CODE_SIZE | MODE_STEP)) == CODE_64 &&
+	    (b->mode & MODE_RIGHTS) != MODE_RIGHTS_SLOW << MODE_RIGHTS_SHIFT)
 		b->insns[0].exec = x_heat;
 }
 
@@ -404,7 +409,7 @@ static struct block *build_locked(struct block_cache *bc, struct cpu *c, struct 
 	struct draft d;
 
 	if (!p)
-		p = page_new(bc, r, gpa & ~0xfffull);
+		p = page_new(bc, c, r, gpa & ~0xfffull);
 	if (!p)
 		return NULL;
 	/* The page is marked before its bytes are read: pairs with the fence after stores. */
@@ -589,9 +594,12 @@ static void compare_all(struct block_cache *bc, struct list *pages)
 
 static void verify_locked(struct block_cache *bc, struct cpu *c)
 {
+	bool has_passed = safe_points_passed(bc->vm, bc->waiting_since, c);
+
+	/* What was stored before a safe point is there to be compared after it. */
 	compare_all(bc, &bc->fresh);
 	compare_all(bc, &bc->waiting);
-	if (!safe_points_passed(bc->vm, bc->waiting_since, c))
+	if (!has_passed)
 		return;
 	while (!list_is_empty(&bc->waiting))
 		page_end_pending(bc, list_entry(bc->waiting.next, struct code_page, pending));

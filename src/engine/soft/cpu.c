@@ -145,9 +145,13 @@ void cpu_update_mode(struct cpu *c)
 {
 	uint32_t old = c->mode;
 
+	bool is_slow = needs_slow_access(c);
+
 	c->mode = mode_of_segments(c) | (needs_step(c) ? MODE_STEP : 0);
 	c->tlb_mode = tlb_mode_of(c);
-	c->tlb = needs_slow_access(c) ? c->tlb_slow : c->tlbs[c->tlb_mode]->entries;
+	c->tlb = is_slow ? c->tlb_slow : c->tlbs[c->tlb_mode]->entries;
+	if (cpu_in_64bit(c))
+		c->mode |= (is_slow ? MODE_RIGHTS_SLOW : c->tlb_mode) << MODE_RIGHTS_SHIFT;
 	c->fetch_base = cpu_in_64bit(c) ? 0 : c->seg[SEG_CS].base;
 	c->fetch_mask = cpu_in_64bit(c) ? UINT64_MAX : UINT32_MAX;
 	jump_cache_retag(c);

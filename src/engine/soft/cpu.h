@@ -25,7 +25,9 @@ struct link;
 
 /* ---- software TLB (mmu.h) ---- */
 
-#define RUNS_MAX	8 /* runs of accesses that a translation follows at once (emit.h) */
+#define RUNS_MAX	8   /* runs of accesses that a translation follows at once (emit.h) */
+#define SITES_PER_CLASS 256 /* class: enum tlb_mode * 2 + 1 for stores */
+#define NR_SITES	(SITES_PER_CLASS * NR_TLB_MODES * 2)
 #define TLB_BITS	11
 #define TLB_SIZE	(1u << TLB_BITS)
 #define CHAIN_NEVER	(1ull << 63) /* gives a key that no entry has */
@@ -89,6 +91,13 @@ enum tlb_mode {
 #define MODE_VM86 BIT(6)
 #define MODE_STEP BIT(7) /* blocks of one instruction: TF, guest debug or data breakpoints */
 #define MODE_LONG BIT(8) /* EFER.LMA */
+/*
+ * In 64-bit mode, bits 9-10: enum tlb_mode of the rights that accesses have, or MODE_RIGHTS_SLOW
+ * when each needs a look of its own. So translated code always runs with the same rights.
+ */
+#define MODE_RIGHTS_SHIFT 9
+#define MODE_RIGHTS	  (3u << MODE_RIGHTS_SHIFT)
+#define MODE_RIGHTS_SLOW  3u
 
 /* ---- reasons to leave translated or interpreted code: any thread sets, the vCPU clears ---- */
 
@@ -250,10 +259,25 @@ struct cpu {
 		uint32_t has_simd; /* 1 while vector registers and MXCSR are the guest's */
 		uint32_t has_avx;  /* 1 while this includes their upper halves */
 		uint32_t host_mxcsr;
-		uint64_t tmp, addends[RUNS_MAX];
+		uint32_t fill; /* for GATE_FILL_*: site, and above 16 bits the length of the span */
+		uint64_t tmp;
 		uint64_t host_rsp; /* of the thread's own stack */
 		struct cpu *self;
 	} translated;
+
+	/*
+	 * Sites: places in translated code that access memory, each with the page it found last. An
+	 * access of size bytes at va may use host memory at va + addend when va + minus_page, the
+	 * offset in the page, is below limit, which is 4097 - size, or 0 while the site knows no page.
+	 * Sites of different rights, and those that load and those that store, share none. What the
+	 * TLB forgets they forget too (sites_flush()); another vCPU sets limits of stores to 0.
+	 */
+	_Atomic uint64_t site_limits[NR_SITES];
+	struct site {
+		uint64_t minus_page;
+		uintptr_t addend;
+	} sites[NR_SITES];
+	uint32_t has_sites;  /* since they were last flushed */
 	struct link *link;   /* by which it went to the run loop; valid until the next safe point */
 	bool interpret_once; /* the block at rip, whatever translation it has */
 	struct insn single[2]; /* the instruction it has the interpreter run */
@@ -303,6 +327,7 @@ struct cpu {
 	} kernel_jumps;
 	unsigned cache_generation; /* of the block cache, when the jump cache was last emptied */
 	uint64_t jump_tag; /* in bits 48-62 of every valid key: changes when mapping or rights do */
+#define JUMP_RIGHTS_SHIFT 48 /* bits 48-49: rights as in mode */
 	/* jump_tag while branches may run on into the next block by themselves, else CHAIN_NEVER.
 	 */
 	uint64_t chain_tag;

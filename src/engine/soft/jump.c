@@ -50,11 +50,11 @@ bool jump_is_current(const struct cpu *c, const struct block *b, const uint8_t *
 }
 
 /*
- * Bits 48-62 of a key are the generation and the level of privilege, XORed into an address whose
+ * Bits 48-62 of a key are the generation and the rights, XORed into an address whose
  * bits there are all equal. Bit 63 of the tag stays 0, so that a canonical address and one that is
  * not never give the same key. Generation 0 is not used: key ~0 matches nothing.
  */
-#define GENERATION_MAX 0x3fffu
+#define GENERATION_MAX 0x1fffu
 
 /* Gives everything keys that nothing in the cache has. */
 static void renew_all(struct cpu *c)
@@ -84,16 +84,18 @@ static unsigned current_generation(struct cpu *c)
 	uint32_t *mode = is_user ? &c->space->mode : &c->kernel_jumps.mode;
 	unsigned *generation = is_user ? &c->space->generation : &c->kernel_jumps.generation;
 
-	if (*mode != c->mode) {
+	/* Rights are part of the tag. */
+	if (*mode != (c->mode & ~MODE_RIGHTS)) {
 		*generation = new_generation(c);
-		*mode = c->mode;
+		*mode = c->mode & ~MODE_RIGHTS;
 	}
 	return *generation;
 }
 
 void jump_cache_retag(struct cpu *c)
 {
-	uint64_t tag = current_generation(c) << 1 | (c->cpl == 3);
+	unsigned rights = c->tlb == c->tlb_slow ? MODE_RIGHTS_SLOW : c->tlb_mode;
+	uint64_t tag = current_generation(c) << 2 | rights;
 
 	c->jump_tag = tag << 48;
 	c->chain_tag = c->is_chaining ? c->jump_tag : CHAIN_NEVER;

@@ -108,6 +108,9 @@ void mmu_check_system_write(struct cpu *c, const struct insn *i, gva_t va, unsig
 /* As mmu_rmw() with these rights: accessed and busy bits of descriptors. NULL: load and store. */
 void *mmu_rmw_system(struct cpu *c, const struct insn *i, gva_t va, unsigned size);
 
+/* What sites of translated code know (cpu.h) is forgotten. */
+void sites_flush(struct cpu *c);
+
 /* Empties the TLBs of a new vCPU. */
 void tlb_init(struct cpu *c);
 

@@ -125,6 +125,7 @@ static bool take_requests(struct cpu *c)
 	if (requests & REQ_TLB_FLUSH)
 		mmu_flush_all(c);
 	if (requests & (REQ_SAFE | REQ_TLB_FLUSH)) {
+		sites_flush(c);
 		block_cache_safe_point(c);
 		atomic_fetch_add(&c->epoch, 2);
 	}

@@ -156,10 +156,30 @@ void tlb_init(struct cpu *c)
 	c->space = &c->spaces[0];
 }
 
+/* ---- sites of translated code ---- */
+
+void sites_flush(struct cpu *c)
+{
+	if (!c->has_sites)
+		return;
+	c->has_sites = 0;
+	for (unsigned n = 0; n < NR_SITES; n++)
+		atomic_store_explicit(&c->site_limits[n], 0, memory_order_relaxed);
+}
+
+/* Another vCPU's, for stores. What it is just noting down it forgets at its next safe point. */
+static void sites_protect(struct cpu *c)
+{
+	for (unsigned n = 0; n < NR_SITES; n++)
+		if (n / SITES_PER_CLASS & 1)
+			atomic_store_explicit(&c->site_limits[n], 0, memory_order_relaxed);
+}
+
 /* ---- flushes ---- */
 
 void mmu_flush_all(struct cpu *c)
 {
+	sites_flush(c);
 	for (unsigned mode = 0; mode < NR_TLB_MODES; mode++)
 		tlb_flush(c->tlbs[mode]);
 	for (unsigned n = 0; n < TLB_SPACES; n++)
@@ -170,6 +190,7 @@ void mmu_flush_all(struct cpu *c)
 
 static void flush_local(struct cpu *c)
 {
+	sites_flush(c);
 	for (unsigned mode = 0; mode < NR_TLB_MODES; mode++)
 		tlb_flush_local(c->tlbs[mode]);
 }
@@ -184,6 +205,7 @@ void mmu_flush_nonglobal(struct cpu *c)
 
 void mmu_flush_page(struct cpu *c, gva_t va)
 {
+	sites_flush(c);
 	for (unsigned mode = 0; mode < NR_TLB_MODES; mode++)
 		tlb_flush_page(c->tlbs[mode], va);
 	/* A global page goes from every address space; user pages hardly ever are. */
@@ -220,6 +242,7 @@ void mmu_load_cr3(struct cpu *c, uint64_t cr3, bool keep)
 		}
 		return;
 	}
+	sites_flush(c);
 	tlb_flush_local(c->tlbs[TLB_KERNEL]);
 	tlb_flush_local(c->tlbs[TLB_KERNEL_AC]);
 	if (s && !keep)
@@ -260,5 +283,6 @@ void mmu_protect_page(struct soft_vm *vm, const uint8_t *host)
 			tlb_protect(&c->kernel_tlbs[n], host);
 		for (unsigned n = 0; n < TLB_SPACES; n++)
 			tlb_protect(&c->spaces[n].user, host);
+		sites_protect(c);
 	}
 }

@@ -92,16 +92,9 @@ void emit_slow(struct emitter *e, const struct insn *i, uint8_t *site, unsigned 
 	out_new(e, how & MEM_END ? OUT_SLOW_END : OUT_SLOW, site);
 }
 
-void emit_slow_run(struct emitter *e, const struct insn *i, uint8_t *site, unsigned base,
-		   unsigned slot, struct span span, int32_t delta)
+struct out *out_for_site(struct emitter *e, uint8_t *jump, unsigned how)
 {
-	struct out *out = out_new(e, OUT_SLOW_RUN, site);
-
-	span.lo -= delta;
-	span.hi -= delta;
-	out->span = span;
-	out->base = (uint8_t)base;
-	out->slot = (uint8_t)slot;
+	return out_new(e, how & MEM_END ? OUT_SLOW_END : OUT_SLOW, jump);
 }
 
 /* A jump that is taken when the word at m is 0; what flags the guest needs stay. */
@@ -419,10 +412,48 @@ static void write_branch(struct emitter *e, const struct out *out)
 	}
 }
 
+/* Looks up a site's span, moved by -delta, in the TLB. ZF: it was there. */
+static void write_fill(struct emitter *e, const struct out *out, int32_t delta)
+{
+	asm_lea(&e->o, 8, H_RAX, MEM_BASE(out->base, out->span.lo - delta));
+	asm_rm(&e->o, 4, 0xc7, 0, FRAME(FRAME_FILL));
+	asm32(&e->o, out->site_number | (uint32_t)(out->span.hi - out->span.lo) << 16);
+	emit_call_gate(e, out->span.is_write ? GATE_FILL_WRITE : GATE_FILL_READ);
+}
+
+/* The site may know another page, or none, and the TLB have this one. */
+static void write_fill_before(struct emitter *e, const struct out *out)
+{
+	uint8_t *found;
+
+	if (!out->has_site)
+		return;
+	write_fill(e, out, 0);
+	found = asm_jcc(&e->o, CC_E);
+	if (!e->o.is_full)
+		asm_patch(found, out->retry);
+}
+
+/* After the first access of a run was interpreted: the rest counts on the site, or is not run here. */
+static void write_fill_after(struct emitter *e, const struct out *out, const struct insn *i)
+{
+	uint8_t *found;
+
+	if (out->base == H_RCX)
+		asm_load(&e->o, 8, H_RCX, FRAME(offsetof(struct cpu, gpr) + i->base * 8));
+	write_fill(e, out, out->delta);
+	found = asm_jcc(&e->o, CC_E);
+	flags_restore(&e->o, 0);
+	load_target(e, i->off + i->len);
+	emit_jump_gate(e, GATE_LEAVE_RUN);
+	if (!e->o.is_full)
+		asm_patch(found, e->o.at);
+	flags_restore(&e->o, 0);
+}
+
 static void write_out(struct emitter *e, const struct out *out)
 {
 	const struct insn *i = &e->insns[out->record];
-	uint8_t *again;
 
 	if (!e->o.is_full)
 		asm_patch(out->site, e->o.at);
@@ -430,28 +461,19 @@ static void write_out(struct emitter *e, const struct out *out)
 	listing_mark(e, true);
 	switch (out->kind) {
 	case OUT_SLOW:
+		write_fill_before(e, out);
 		save_for_exit(e, out);
 		load_record(e, i);
 		emit_call_gate(e, GATE_SLOW);
+		if (out->has_site && out->span.nr_more)
+			write_fill_after(e, out, i);
 		asm_jmp_to(&e->o, out->resume);
 		break;
 	case OUT_SLOW_END:
+		write_fill_before(e, out);
 		save_for_exit(e, out);
 		load_record(e, i);
 		emit_jump_gate(e, GATE_INTERPRET_END);
-		break;
-	case OUT_SLOW_RUN:
-		save_for_exit(e, out);
-		load_record(e, i);
-		emit_call_gate(e, GATE_SLOW);
-		again = emit_span_check(e, out->base, &out->span);
-		asm_store(&e->o, 8, FRAME(FRAME_ADDENDS + out->slot * 8), H_RAX);
-		flags_restore(&e->o, 0);
-		asm_jmp_to(&e->o, out->resume);
-		if (!e->o.is_full)
-			asm_patch(again, e->o.at);
-		load_target(e, i->off + i->len);
-		emit_jump_gate(e, GATE_LEAVE_RUN);
 		break;
 	case OUT_SIMD:
 	case OUT_AVX:

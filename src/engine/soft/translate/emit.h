@@ -55,7 +55,10 @@ struct translation;
 #define FRAME_AVX      offsetof(struct cpu, translated.has_avx)
 #define FRAME_MXCSR    offsetof(struct cpu, translated.host_mxcsr)
 #define FRAME_TMP      offsetof(struct cpu, translated.tmp) /* for one instruction */
-#define FRAME_ADDENDS  offsetof(struct cpu, translated.addends)
+#define FRAME_FILL     offsetof(struct cpu, translated.fill)
+#define SITE_LIMIT(n)  FRAME(offsetof(struct cpu, site_limits) + (n)*8)
+#define SITE_PAGE(n)   FRAME(offsetof(struct cpu, sites) + (n)*16)
+#define SITE_ADDEND(n) FRAME(offsetof(struct cpu, sites) + (n)*16 + 8)
 #define FRAME(offset)  MEM_BASE(H_RSP, offset)
 
 #define OUTS_MAX    320 /* slow paths and side exits of a block */
@@ -87,9 +90,10 @@ struct span {
 	unsigned nr_more; /* accesses beside the first */
 };
 
-/* A run: accesses off a base whose page has been checked. Its addend is in the frame. */
+/* A run: accesses off a base whose page has been checked, and is what the site knows. */
 struct run {
 	bool is_valid;
+	unsigned site;
 	unsigned base; /* guest register */
 	int32_t moved; /* what has been added to it since the check */
 	struct span span;
@@ -100,7 +104,6 @@ struct out {
 	enum {
 		OUT_SLOW,     /* interpret the instruction, go on at resume */
 		OUT_SLOW_END, /* interpret it and leave the block */
-		OUT_SLOW_RUN, /* interpret it, go on if the run's span can be reached now */
 		OUT_SIMD,     /* load the vector registers, go on at resume */
 		OUT_AVX,      /* with upper halves */
 		OUT_BRANCH,   /* side exit to target */
@@ -112,8 +115,18 @@ struct out {
 	int32_t target; /* OUT_BRANCH: counts from the start of the page */
 	bool in_host, in_frame;
 	struct recipe recipe;
-	struct span span;   /* OUT_SLOW_RUN: after the instruction */
-	uint8_t base, slot; /* host register, and which addend of the frame */
+	/*
+	 * The way to the interpreter begins with a look into the TLB for the site, if there is one: on
+	 * success it goes back to retry. base: host register that span counts from; delta: what the
+	 * instruction adds to it. If there are more accesses in the span, the site is looked up again
+	 * after the instruction.
+	 */
+	bool has_site;
+	uint8_t base;
+	unsigned site_number;
+	struct span span;
+	int32_t delta;
+	uint8_t *retry;
 };
 
 struct emitter {
@@ -129,6 +142,8 @@ struct emitter {
 	struct recipe recipe;
 	struct run runs[RUNS_MAX];
 	unsigned next_run;
+	unsigned rights; /* enum tlb_mode */
+	unsigned *next_site;
 	bool has_simd, has_avx; /* known to be loaded at this point of the block */
 	unsigned scratch;	/* H_RAX or H_RCX: what mem_access() left free */
 
@@ -245,9 +260,6 @@ void emit_branch(struct emitter *e, unsigned cc, int32_t target);
 void emit_jump_rcx(struct emitter *e, const struct insn *i,
 		   void (*commit)(struct emitter *e, const struct insn *i));
 
-/* The same for an access that begins a run; delta: what i itself adds to the base. */
-void emit_slow_run(struct emitter *e, const struct insn *i, uint8_t *site, unsigned base,
-		   unsigned slot, struct span span, int32_t delta);
 /* A jump, whose displacement is at site, to a slow path for i as in mem_access(). */
 void emit_slow(struct emitter *e, const struct insn *i, uint8_t *site, unsigned how);
 
@@ -263,6 +275,8 @@ enum gate {
 	GATE_LEAVE_RUN,	    /* the same: a run of accesses cannot go on */
 	GATE_LEAVE_LINK,    /* RCX rip, RAX struct link */
 	GATE_COLD,	    /* RAX block that has no code */
+	GATE_FILL_READ,	    /* RAX start of a span, FRAME_FILL; returns with ZF if the TLB had it */
+	GATE_FILL_WRITE,
 	NR_GATES,
 };
 void emit_call_gate(struct emitter *e, enum gate gate);

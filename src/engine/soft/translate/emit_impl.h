@@ -49,8 +49,8 @@ void recipe_run(struct emitter *e, const struct recipe *r);
 void runs_end(struct emitter *e);
 /* After instruction i: what it changed. */
 void runs_update(struct emitter *e, const struct insn *i);
-/* RAX = addend of the page that span off base lies in; to slow, a displacement, if it cannot be had. */
-uint8_t *emit_span_check(struct emitter *e, unsigned base, const struct span *s);
+/* The slow path for a check of a site, which the caller describes in what is returned. */
+struct out *out_for_site(struct emitter *e, uint8_t *jump, unsigned how);
 
 /* The start of a block that jumps to it, behind its straight code: the block is written again. */
 void emit_loop_top(struct emitter *e);

@@ -70,24 +70,37 @@ static void use_tlb(struct emitter *e, enum tlb_mode mode)
 	asm8(&e->o, mode);
 	asm_load(&e->o, 8, H_RAX, CPU_AT_RCX(tlbs[mode]));
 	asm_store(&e->o, 8, CPU_AT_RCX(tlb), H_RAX);
-	asm_store(&e->o, 8, FRAME(FRAME_TLB), H_RAX);
+	/* Rights are part of the mode that blocks are found by, and of the jump cache's tag. */
+	asm_alu_mi(&e->o, 4, ALU_AND, CPU_AT_RCX(mode), ~(int32_t)MODE_RIGHTS);
+	asm_alu_mi(&e->o, 4, ALU_OR, CPU_AT_RCX(mode), (int32_t)mode << MODE_RIGHTS_SHIFT);
+	asm_load(&e->o, 8, H_RAX, CPU_AT_RCX(jump_tag));
+	/* Two bits: BTR or BTS each. */
+	for (unsigned n = 0; n < 2; n++) {
+		asm_rr(&e->o, 8, 0x0fba, mode >> n & 1 ? 5 : 6, H_RAX);
+		asm8(&e->o, JUMP_RIGHTS_SHIFT + n);
+	}
+	asm_store(&e->o, 8, CPU_AT_RCX(jump_tag), H_RAX);
 }
 
 /* As cpu_update_mode() at privilege level 0, where alignment is not checked. */
 bool e_stac(struct emitter *e, const struct insn *i)
 {
-	require_kernel(e, i, 0);
+	require_kernel(e, i, MEM_END);
 	asm_alu_mi(&e->o, 4, ALU_OR, CPU_AT_RCX(rflags), FLAG_AC);
 	use_tlb(e, TLB_KERNEL_AC);
+	emit_goto(e, i->off + i->len);
 	return true;
 }
 
 bool e_clac(struct emitter *e, const struct insn *i)
 {
-	require_kernel(e, i, 0);
-	slow_if_cr4(e, i, CC_E, CR4_SMAP);
+	require_kernel(e, i, MEM_END);
+	asm_rm(&e->o, 4, 0xf7, 0, CPU_AT_RCX(cr4));
+	asm32(&e->o, CR4_SMAP);
+	emit_slow(e, i, asm_jcc(&e->o, CC_E), MEM_END);
 	asm_alu_mi(&e->o, 4, ALU_AND, CPU_AT_RCX(rflags), ~(int32_t)FLAG_AC);
 	use_tlb(e, TLB_KERNEL);
+	emit_goto(e, i->off + i->len);
 	return true;
 }
 

@@ -15,6 +15,8 @@
 
 #define CC_E  4
 #define CC_NE 5
+#define CC_A  7
+#define CC_GE 13
 #define ADD   0
 #define AND   4
 #define SUB   5
@@ -360,6 +362,63 @@ static void write_interpret_end(struct asm_out *o, bool has_avx)
 	asm_rm(o, 4, 0xff, 4, MEM_BASE(H_RAX, offsetof(struct block, code)));
 }
 
+/*
+ * The site that FRAME_FILL names learns the page that address RAX lies in, if the TLB has it and the
+ * span, whose length is in FRAME_FILL too, ends in it. Keeps all registers but RAX.
+ */
+static void write_fill(struct asm_out *o, size_t tag)
+{
+	static const uint8_t used[] = {H_RCX, H_RDX, H_RSI, H_RDI};
+	const unsigned shift = RETURN_ADDRESS + sizeof(used) * 8;
+	uint8_t *fails[3];
+
+	for (unsigned n = 0; n < ARRAY_SIZE(used); n++)
+		push(o, used[n]);
+	asm_mov_rr(o, 4, H_RDX, H_RAX);
+	_Static_assert(sizeof(struct tlb_entry) == 32, "5 bits of shift");
+	asm_shift_ri(o, 4, 5, H_RDX, 12 - 5);
+	asm_alu_ri(o, 4, AND, H_RDX, (TLB_SIZE - 1) << 5);
+	asm_rm(o, 8, 0x03, H_RDX, CPU(tlb));
+	/* RCX = offset in the page, if it is this page. TLB_NONE looks like page 0. */
+	asm_load(o, 8, H_RCX, MEM_BASE(H_RDX, tag));
+	asm_rr(o, 1, 0xf6, 0, H_RCX);
+	asm8(o, TLB_NONE);
+	fails[0] = asm_jcc(o, CC_NE);
+	asm_rr(o, 8, 0x31, H_RAX, H_RCX);
+	asm_alu_ri(o, 8, CMP, H_RCX, 4095);
+	fails[1] = asm_jcc(o, CC_A);
+	asm_rm(o, 4, 0x0fb7, H_RDI, FRAME(FRAME_FILL + shift + 2));
+	asm_rr(o, 4, 0xf7, 3, H_RDI); /* neg */
+	asm_alu_ri(o, 4, ADD, H_RDI, 4097);
+	asm_rr(o, 4, 0x39, H_RDI, H_RCX);
+	fails[2] = asm_jcc(o, CC_GE);
+	asm_rr(o, 8, 0xf7, 3, H_RAX);
+	asm_rr(o, 8, 0x01, H_RCX, H_RAX); /* offset - address */
+	asm_load(o, 8, H_RDX, MEM_BASE(H_RDX, offsetof(struct tlb_entry, addend)));
+	asm_rm(o, 4, 0x0fb7, H_RSI, FRAME(FRAME_FILL + shift));
+	asm_store(o, 8,
+		  (struct mem_ref){.base = H_RSP,
+				   .index = H_RSI,
+				   .scale = 3,
+				   .disp = (int32_t)(offsetof(struct cpu, site_limits) + shift)},
+		  H_RDI);
+	asm_shift_ri(o, 4, 4, H_RSI, 4);
+	asm_rr(o, 8, 0x01, H_RSP, H_RSI); /* add rsi, rsp */
+	asm_store(o, 8, MEM_BASE(H_RSI, offsetof(struct cpu, sites) + shift), H_RAX);
+	asm_store(o, 8, MEM_BASE(H_RSI, offsetof(struct cpu, sites) + shift + 8), H_RDX);
+	asm_store(o, 4, CPU(has_sites), H_RDI);
+	for (unsigned n = ARRAY_SIZE(used); n--;)
+		pop(o, used[n]);
+	asm_rr(o, 4, 0x39, H_RAX, H_RAX); /* ZF */
+	asm8(o, 0xc3);
+	for (unsigned n = 0; n < ARRAY_SIZE(fails); n++)
+		asm_patch(fails[n], o->at);
+	for (unsigned n = ARRAY_SIZE(used); n--;)
+		pop(o, used[n]);
+	asm_rr(o, 8, 0x85, H_RSP, H_RSP); /* no ZF */
+	asm8(o, 0xc3);
+}
+
 /* RCX: rip. */
 static void write_leave_to(struct asm_out *o, enum engine_leave leave, uint8_t *join)
 {
@@ -412,6 +471,10 @@ void gates_write(struct asm_out *o, struct gates *g)
 	write_simd(o, has_avx, translated_avx);
 	g->at[GATE_INTERPRET_END] = begin_gate(o);
 	write_interpret_end(o, has_avx);
+	g->at[GATE_FILL_READ] = begin_gate(o);
+	write_fill(o, offsetof(struct tlb_entry, tag_read));
+	g->at[GATE_FILL_WRITE] = begin_gate(o);
+	write_fill(o, offsetof(struct tlb_entry, tag_write));
 	write_leave(o, g, has_avx);
 	BUG_ON(o->is_full);
 }

@@ -214,7 +214,7 @@ static bool find_access(const struct insn *i, unsigned *base, int32_t *disp, uns
 		return true;
 	}
 	if (!(i->prefix & PFX_MEM) || i->ea != EA_FLAT || (i->index & 31) != SLOT_ZERO ||
-	    i->base >= 16 || reg_is_in_frame(i->base * 8))
+	    i->base >= 16)
 		return false;
 	*base = i->base;
 	*disp = i->disp;

@@ -6,7 +6,7 @@
 #include "engine/soft/translate/emit_impl.h"
 
 #define ALU_ADD 0
-#define ALU_AND 4
+#define CC_AE	3
 
 /* ---- registers ---- */
 
@@ -148,14 +148,11 @@ void flags_to_frame(struct emitter *e)
 /* An operand in memory as mem_access() sees it. */
 struct place {
 	enum {
-		PLACE_BASE, /* [base + disp], base a host register */
-		PLACE_PAGE, /* disp counts from the page the code is in */
+		PLACE_BASE, /* a base register and disp */
 		PLACE_INSN, /* what ModRM says, to be computed in RCX */
-		PLACE_SLOT, /* a register of the frame plus disp */
 		PLACE_TMP,  /* the linear address is in FRAME_TMP */
 	} kind;
 	const struct insn *insn;
-	unsigned base; /* host register, or guest register of PLACE_SLOT */
 	unsigned guest_base;
 	int32_t disp;
 };
@@ -163,11 +160,6 @@ struct place {
 static unsigned index_of(const struct insn *i)
 {
 	return i->index & 31;
-}
-
-static bool is_in_frame(unsigned slot)
-{
-	return slot < 16 && guest_home[slot] == H_NONE;
 }
 
 bool mem_is_possible(const struct insn *i)
@@ -179,13 +171,9 @@ static struct place place_of(const struct insn *i)
 {
 	struct place p = {.kind = PLACE_INSN, .insn = i, .disp = i->disp};
 
-	if (i->ea != EA_FLAT || index_of(i) != SLOT_ZERO || i->disp > INT32_MAX - 64)
-		return p;
-	if (i->base == SLOT_RIP) {
-		p.kind = PLACE_PAGE;
-	} else if (i->base < 16 && !is_in_frame(i->base)) {
+	if (i->ea == EA_FLAT && index_of(i) == SLOT_ZERO && i->disp <= INT32_MAX - 64 &&
+	    i->base < 16) {
 		p.kind = PLACE_BASE;
-		p.base = guest_home[i->base];
 		p.guest_base = i->base;
 	}
 	return p;
@@ -237,47 +225,13 @@ void emit_linear(struct emitter *e, const struct insn *i)
 /* Linear address to RCX. */
 static void load_linear(struct emitter *e, const struct place *p)
 {
-	if (p->kind == PLACE_SLOT) {
-		asm_load(&e->o, 8, H_RCX, frame_slot(p->base));
-		if (p->disp)
-			asm_lea(&e->o, 8, H_RCX, MEM_BASE(H_RCX, p->disp));
-		return;
-	}
 	if (p->kind == PLACE_TMP)
 		asm_load(&e->o, 8, H_RCX, FRAME(FRAME_TMP));
 	else
 		emit_linear(e, p->insn);
 }
 
-/* Whether load_linear() uses RAX too. */
-static bool is_costly(const struct place *p)
-{
-	const struct insn *i = p->insn;
-
-	return p->kind == PLACE_INSN &&
-	       (i->ea & EA_SEGMENTED ||
-		((i->base == SLOT_RIP || is_in_frame(i->base)) && is_in_frame(index_of(i))));
-}
-
 /* ---- the check ---- */
-
-/* EAX holds the low half of the address: makes RAX point to its TLB entry. */
-static void find_entry(struct emitter *e)
-{
-	_Static_assert(sizeof(struct tlb_entry) == 32, "5 bits of shift");
-	asm_shift_ri(&e->o, 4, 5, H_RAX, 12 - 5);
-	asm_alu_ri(&e->o, 4, ALU_AND, H_RAX, (TLB_SIZE - 1) << 5);
-	asm_rm(&e->o, 8, 0x03, H_RAX, FRAME(FRAME_TLB));
-}
-
-static void compare_tag(struct emitter *e, const struct insn *i, unsigned how)
-{
-	size_t tag = how & MEM_WRITE ? offsetof(struct tlb_entry, tag_write)
-				     : offsetof(struct tlb_entry, tag_read);
-
-	asm_rm(&e->o, 8, 0x3b, H_RCX, MEM_BASE(H_RAX, tag));
-	emit_slow(e, i, asm_jcc(&e->o, 5), how);
-}
 
 static void check_aligned(struct emitter *e, const struct insn *i, unsigned size, unsigned how)
 {
@@ -288,7 +242,31 @@ static void check_aligned(struct emitter *e, const struct insn *i, unsigned size
 	emit_slow(e, i, asm_jcc(&e->o, 5), how);
 }
 
-#define ADDEND(base) MEM_BASE(base, offsetof(struct tlb_entry, addend))
+/*
+ * Checks that span off host register base lies in the page its site knows. RAX is used; the addend is
+ * SITE_ADDEND() afterwards. delta: what the instruction adds to base. Returns the site.
+ */
+static unsigned emit_site_check(struct emitter *e, unsigned base, const struct span *s,
+				unsigned how, int32_t delta)
+{
+	unsigned class = e->rights * 2 + s->is_write;
+	unsigned site = class * SITES_PER_CLASS + (*e->next_site)++ % SITES_PER_CLASS;
+	struct asm_out *o = &e->o;
+	struct out *out;
+
+	asm_load(o, 8, H_RAX, SITE_PAGE(site));
+	asm_lea(o, 8, H_RAX,
+		(struct mem_ref){.base = H_RAX, .index = (uint8_t)base, .disp = s->lo});
+	asm_rm(o, 8, 0x3b, H_RAX, SITE_LIMIT(site));
+	out = out_for_site(e, asm_jcc(o, CC_AE), how);
+	out->has_site = true;
+	out->site_number = site;
+	out->base = (uint8_t)base;
+	out->span = *s;
+	out->delta = delta;
+	out->retry = o->at;
+	return site;
+}
 
 /* ---- runs ---- */
 
@@ -328,23 +306,6 @@ static struct run *run_find(struct emitter *e, unsigned base, int32_t disp, unsi
 	return NULL;
 }
 
-uint8_t *emit_span_check(struct emitter *e, unsigned base, const struct span *s)
-{
-	struct asm_out *o = &e->o;
-	size_t tag = s->is_write ? offsetof(struct tlb_entry, tag_write)
-				 : offsetof(struct tlb_entry, tag_read);
-	uint8_t *slow;
-
-	asm_lea(o, 4, H_RAX, MEM_BASE(base, s->lo));
-	find_entry(e);
-	asm_lea(o, 8, H_RCX, MEM_BASE(base, s->hi - 1));
-	asm_alu_ri(o, 8, ALU_AND, H_RCX, -4096);
-	asm_rm(o, 8, 0x3b, H_RCX, MEM_BASE(H_RAX, tag));
-	slow = asm_jcc(o, 5);
-	asm_load(o, 8, H_RAX, ADDEND(H_RAX));
-	return slow;
-}
-
 static struct run *run_of_base(struct emitter *e, unsigned base)
 {
 	for (unsigned n = 0; n < RUNS_MAX; n++)
@@ -353,94 +314,66 @@ static struct run *run_of_base(struct emitter *e, unsigned base)
 	return &e->runs[e->next_run++ % RUNS_MAX];
 }
 
-/* The check of an access and of what follows it; RAX becomes the addend. */
-static void run_begin(struct emitter *e, const struct place *p, struct span s)
+/* The site that has been checked for this access: of a run, or its own. */
+static unsigned site_of(struct emitter *e, const struct place *p, unsigned base, unsigned size,
+			unsigned how)
 {
-	struct run *r = run_of_base(e, p->guest_base);
-	unsigned slot = (unsigned)(r - e->runs);
+	struct run *r = run_find(e, p->guest_base, p->disp, size, how);
 	int32_t delta = 0;
+	struct span s;
 
+	if (r)
+		return r->site;
+	s = span_find(e, p->guest_base, p->disp, size, how & MEM_WRITE);
+	if (!s.nr_more || how & MEM_END) {
+		s = (struct span){
+			.lo = p->disp, .hi = p->disp + (int32_t)size, .is_write = how & MEM_WRITE};
+		return emit_site_check(e, base, &s, how, 0);
+	}
+	if (p->guest_base == RSP)
+		insn_moves_rsp(p->insn, &delta);
+	r = run_of_base(e, p->guest_base);
 	*r = (struct run){.is_valid = true, .base = p->guest_base, .span = s};
-	emit_slow_run(e, p->insn, emit_span_check(e, p->base, &s), p->base, slot, s,
-		      r->base == RSP && insn_moves_rsp(p->insn, &delta) ? delta : 0);
-	asm_store(&e->o, 8, FRAME(FRAME_ADDENDS + slot * 8), H_RAX);
+	r->site = emit_site_check(e, base, &s, how, delta);
+	return r->site;
 }
 
+/* A base register and a displacement. */
 static struct mem_ref access_base(struct emitter *e, const struct place *p, unsigned size,
 				  unsigned how)
 {
 	struct asm_out *o = &e->o;
-	struct mem_ref m = {.base = (uint8_t)p->base, .index = H_RAX, .disp = p->disp};
-	struct run *r = run_find(e, p->guest_base, p->disp, size, how);
-	struct span s;
+	unsigned base, site;
+	struct mem_ref m;
 
-	if (how & MEM_ALIGNED) {
+	if (how & MEM_ALIGNED || !run_find(e, p->guest_base, p->disp, size, how))
 		flags_clobber(e);
-		asm_lea(o, 4, H_RCX, MEM_BASE(p->base, p->disp));
+	if (how & MEM_ALIGNED) {
+		asm_lea(o, 4, H_RCX, MEM_BASE(reg_get(e, p->guest_base * 8, H_RCX), p->disp));
 		check_aligned(e, p->insn, size, how);
 	}
+	base = reg_get(e, p->guest_base * 8, H_RCX);
+	site = site_of(e, p, base, size, how);
+	asm_load(o, 8, H_RAX, SITE_ADDEND(site));
+	m = (struct mem_ref){.base = (uint8_t)base, .index = H_RAX, .disp = p->disp};
 	e->scratch = H_RCX;
-	if (r) {
-		asm_load(o, 8, H_RAX, FRAME(FRAME_ADDENDS + (r - e->runs) * 8));
-		return m;
+	if (base == H_RCX) {
+		asm_lea(o, 8, H_RCX, m);
+		m = MEM_BASE(H_RCX, 0);
+		e->scratch = H_RAX;
 	}
-	flags_clobber(e);
-	s = span_find(e, p->guest_base, p->disp, size, how & MEM_WRITE);
-	if (s.nr_more && !(how & MEM_END)) {
-		run_begin(e, p, s);
-		return m;
-	}
-	asm_lea(o, 4, H_RAX, MEM_BASE(p->base, p->disp));
-	find_entry(e);
-	asm_lea(o, 8, H_RCX, MEM_BASE(p->base, p->disp + (int32_t)size - 1));
-	asm_alu_ri(o, 8, ALU_AND, H_RCX, -4096);
-	compare_tag(e, p->insn, how);
-	asm_load(o, 8, H_RAX, ADDEND(H_RAX));
 	return m;
-}
-
-/* The place in the page is known: only the page has to be looked up. */
-static struct mem_ref access_page(struct emitter *e, const struct place *p, unsigned size,
-				  unsigned how)
-{
-	struct asm_out *o = &e->o;
-	int32_t page = p->disp & ~4095, at = p->disp & 4095;
-
-	if (at + size > 4096 || (how & MEM_ALIGNED && at & (int)(size - 1))) {
-		emit_slow(e, p->insn, asm_jmp(o), how);
-	}
-	asm_load(o, 8, H_RCX, FRAME(FRAME_PAGE));
-	if (page)
-		asm_lea(o, 8, H_RCX, MEM_BASE(H_RCX, page));
-	asm_mov_rr(o, 4, H_RAX, H_RCX);
-	find_entry(e);
-	compare_tag(e, p->insn, how);
-	asm_load(o, 8, H_RAX, ADDEND(H_RAX));
-	asm_lea(o, 8, H_RCX, (struct mem_ref){.base = H_RCX, .index = H_RAX, .disp = at});
-	e->scratch = H_RAX;
-	return MEM_BASE(H_RCX, 0);
 }
 
 static struct mem_ref access_linear(struct emitter *e, const struct place *p, unsigned size,
 				    unsigned how)
 {
-	struct asm_out *o = &e->o;
+	struct span s = {.hi = (int32_t)size, .is_write = how & MEM_WRITE};
 
+	flags_clobber(e);
 	load_linear(e, p);
-	if (is_costly(p))
-		asm_store(o, 8, FRAME(FRAME_TMP), H_RCX);
 	check_aligned(e, p->insn, size, how);
-	asm_mov_rr(o, 4, H_RAX, H_RCX);
-	find_entry(e);
-	if (size > 1)
-		asm_lea(o, 8, H_RCX, MEM_BASE(H_RCX, size - 1));
-	asm_alu_ri(o, 8, ALU_AND, H_RCX, -4096);
-	compare_tag(e, p->insn, how);
-	if (is_costly(p))
-		asm_load(o, 8, H_RCX, FRAME(FRAME_TMP));
-	else
-		load_linear(e, p);
-	asm_rm(o, 8, 0x03, H_RCX, ADDEND(H_RAX));
+	asm_rm(&e->o, 8, 0x03, H_RCX, SITE_ADDEND(emit_site_check(e, H_RCX, &s, how, 0)));
 	e->scratch = H_RAX;
 	return MEM_BASE(H_RCX, 0);
 }
@@ -466,16 +399,9 @@ static struct mem_ref set_free(struct emitter *e, struct mem_ref m, unsigned how
 static struct mem_ref access_place(struct emitter *e, const struct place *p, unsigned size,
 				   unsigned how)
 {
-	struct mem_ref m;
+	struct mem_ref m = p->kind == PLACE_BASE ? access_base(e, p, size, how)
+						 : access_linear(e, p, size, how);
 
-	if (p->kind != PLACE_BASE)
-		flags_clobber(e);
-	if (p->kind == PLACE_BASE)
-		m = access_base(e, p, size, how);
-	else if (p->kind == PLACE_PAGE)
-		m = access_page(e, p, size, how);
-	else
-		m = access_linear(e, p, size, how);
 	return set_free(e, m, how);
 }
 
@@ -489,16 +415,8 @@ struct mem_ref mem_access(struct emitter *e, const struct insn *i, unsigned size
 struct mem_ref mem_access_at(struct emitter *e, const struct insn *i, unsigned off, int32_t disp,
 			     unsigned size, unsigned how)
 {
-	struct place p = {.kind = PLACE_BASE,
-			  .insn = i,
-			  .base = guest_home[off / 8],
-			  .guest_base = off / 8,
-			  .disp = disp};
+	struct place p = {.kind = PLACE_BASE, .insn = i, .guest_base = off / 8, .disp = disp};
 
-	if (p.base == H_NONE) {
-		p.kind = PLACE_SLOT;
-		p.base = off / 8;
-	}
 	return access_place(e, &p, size, how);
 }
 

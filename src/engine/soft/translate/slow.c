@@ -49,7 +49,7 @@ int translated_slow(struct cpu *c, const struct record *r)
 int translated_interpret_end(struct cpu *c, const struct record *r)
 {
 	interpret(c, &r->insn);
-	if (c->mode == r->block->mode && !c->in_shadow && !c->is_halted &&
+	if ((c->mode & (MODE_CODE_SIZE | MODE_STEP)) == CODE_64 && !c->in_shadow && !c->is_halted &&
 	    !atomic_load_explicit(&c->requests, memory_order_relaxed))
 		return 0;
 	c->stats.left[ENGINE_LEAVE_STATE]++;
