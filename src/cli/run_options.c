@@ -320,6 +320,12 @@ static const struct option_row rows[] = {
 	 .text = "true",
 	 .apply = apply_flag,
 	 .help = "print counters at the end"},
+	{.name = "trace",
+	 .arg = "FILE",
+	 .key = "trace.file",
+	 .apply = apply_key,
+	 .help = "write every executed block of guest code to FILE; blocks are not joined then, "
+		 "which is slow"},
 	{.name = "debug-mmio",
 	 .key = "debug.mmio",
 	 .text = "true",

@@ -36,6 +36,13 @@ struct engine_options {
 	unsigned heat;		   /* soft: runs of a block before its translation; 0 = default */
 	bool has_perf_map;	   /* soft: names translated code in /tmp/perf-PID.map */
 	const char *code_listing;  /* soft: file that shows translated code; NULL: none */
+	/*
+	 * Soft, and KVM does not open with it: file that every block of guest code executed is written
+	 * to, from the first one that holds the linear address on (0: all), up to so many bytes (0 =
+	 * default). NULL: none.
+	 */
+	const char *trace_file;
+	uint64_t trace_from, trace_limit;
 };
 
 /*
@@ -194,8 +201,8 @@ enum engine_leave {
 	ENGINE_LEAVE_LINK,    /* a jump within the page was not linked yet */
 	ENGINE_LEAVE_MISS,    /* any other jump: its target was not in the jump cache */
 	ENGINE_LEAVE_COLD,    /* it was, and has no translation */
-	ENGINE_LEAVE_REQUEST, /* something was asked of the vCPU */
-	ENGINE_LEAVE_STATE,   /* after an instruction that changed the mode, halted, or was asked */
+	ENGINE_LEAVE_REQUEST, /* something was asked of the vCPU, or it is traced */
+	ENGINE_LEAVE_STATE,   /* the same, a new mode or HLT, after an interpreted instruction */
 	ENGINE_LEAVE_RUN,     /* accesses that were to be checked at once went to different pages */
 	ENGINE_LEAVE_VECTOR,  /* vector instructions cannot run as things are */
 	ENGINE_LEAVE_STALE,   /* the block was stored into */

@@ -87,6 +87,9 @@ int settings_read(struct settings *s, const struct config *cfg, struct error *er
 		.soft_heat = (unsigned)config_uint(cfg, "soft.heat"),
 		.soft_has_perf_map = config_bool(cfg, "soft.perf_map"),
 		.soft_listing = copy_text(cfg, "soft.listing"),
+		.trace_file = copy_text(cfg, "trace.file"),
+		.trace_from = config_uint(cfg, "trace.from"),
+		.trace_limit = config_uint(cfg, "trace.limit"),
 		.console = config_enum(cfg, "console"),
 		.can_reboot = config_bool(cfg, "reboot"),
 		.has_mptable = config_bool(cfg, "x86.mptable"),
@@ -118,6 +121,7 @@ void settings_free(struct settings *s)
 	free(s->accel);
 	free(s->kvm_device);
 	free(s->soft_listing);
+	free(s->trace_file);
 	free(s->move_to);
 	free(s->kernel_path);
 	free(s->initrd_path);
@@ -139,6 +143,9 @@ struct engine_options settings_engine_options(const struct settings *s)
 		.heat = s->soft_heat,
 		.has_perf_map = s->soft_has_perf_map,
 		.code_listing = s->soft_listing,
+		.trace_file = s->trace_file,
+		.trace_from = s->trace_from,
+		.trace_limit = s->trace_limit,
 	};
 }
 

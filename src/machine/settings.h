@@ -33,6 +33,8 @@ struct settings {
 	unsigned soft_heat;
 	bool soft_has_perf_map;
 	char *soft_listing; /* NULL: none */
+	char *trace_file;   /* NULL: none */
+	uint64_t trace_from, trace_limit;
 
 	char *kernel_path;
 	char *initrd_path;  /* NULL: none */

@@ -146,6 +146,10 @@ static void kvm_close(struct engine *base)
 
 static struct engine *kvm_open(const struct engine_options *opt, bool is_forced, struct error *err)
 {
+	if (opt->trace_file) {
+		error_set(err, -ENOTSUP, "it does not trace guest code");
+		return NULL;
+	}
 	struct kvm_engine *e = mem_alloc_zero(sizeof(*e));
 	const char *device = opt->kvm_device ? opt->kvm_device : "/dev/kvm";
 

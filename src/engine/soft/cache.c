@@ -497,7 +497,8 @@ void block_join(struct cpu *c, struct block *b)
 	struct block_cache *bc = c->vm->blocks;
 
 	pthread_mutex_lock(&bc->lock);
-	if (b->translation && atomic_load_explicit(&b->is_valid, memory_order_relaxed))
+	if (!c->is_traced && b->translation &&
+	    atomic_load_explicit(&b->is_valid, memory_order_relaxed))
 		code_link(c->vm->code, c->link, b);
 	pthread_mutex_unlock(&bc->lock);
 	c->link = NULL;

@@ -128,7 +128,7 @@ static inline void block_set_chaining(struct cpu *c, bool on)
 {
 	on = on && CAN_CHAIN;
 	c->is_chaining = on;
-	c->chain_tag = on ? c->jump_tag : CHAIN_NEVER;
+	c->chain_tag = on && !c->is_traced ? c->jump_tag : CHAIN_NEVER;
 }
 
 /* As block_find() but one instruction only, private to c and not watched: see cpu_restart_alone().

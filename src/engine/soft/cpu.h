@@ -186,6 +186,7 @@ struct cpu {
 	bool in_shadow;	   /* STI, MOV SS or POP SS was the last instruction: no interrupt now */
 	bool in_ss_shadow; /* of these MOV SS or POP SS: no NMI and no #DB trap either */
 	bool is_halted;
+	bool is_traced;	       /* each block is reported to vm->trace: none goes on to the next */
 	struct tlb_entry *tlb; /* the one of tlbs[] for the current rights */
 
 	_Atomic uint32_t requests; /* any thread: REQ_* */

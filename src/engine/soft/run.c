@@ -13,6 +13,7 @@
 #include "engine/soft/mmio.h"
 #include "engine/soft/mmu.h"
 #include "engine/soft/system.h"
+#include "engine/soft/trace.h"
 #include "engine/soft/vcpu.h"
 
 /* What prepare() found: positive, so that it can be told from 0 (exit) and errors. */
@@ -177,6 +178,8 @@ static int deliver_vector(struct cpu *c, unsigned vector)
 
 	c->is_halted = false;
 	c->is_delivering = true;
+	if (c->is_traced)
+		trace_event(c, vector);
 	result = deliver_interrupt(c, vector);
 	c->is_delivering = false;
 	mmio_forget(c);
@@ -190,6 +193,8 @@ static int deliver_pending_exception(struct cpu *c)
 	/* The trap of a single-stepped HLT ends it. */
 	c->is_halted = false;
 	c->is_delivering = true;
+	if (c->is_traced)
+		trace_event(c, c->exception.vector);
 	result = deliver_exception(c);
 	c->is_delivering = false;
 	mmio_forget(c);
@@ -286,6 +291,8 @@ static int prepare(struct cpu *c)
 
 static inline void run_block(struct cpu *c, struct block *b)
 {
+	if (unlikely(c->is_traced))
+		trace_block(c, b);
 	c->in_shadow = c->in_ss_shadow = false;
 	c->block = b;
 	c->gpr[SLOT_RIP] = c->rip;

@@ -13,6 +13,7 @@
 #include "engine/soft/fpu.h"
 #include "engine/soft/mmu.h"
 #include "engine/soft/pio.h"
+#include "engine/soft/trace.h"
 #include "engine/soft/translate/code.h"
 #include "engine/soft/vcpu.h"
 #include "host/loop.h"
@@ -105,6 +106,7 @@ static void soft_vm_free(struct engine_vm *base)
 	mem_set_write_hook(vm->mem, NULL, NULL);
 	block_cache_free(vm->blocks);
 	code_cache_free(vm->code);
+	trace_free(vm->trace);
 	lapic_bus_free(vm->lapics);
 	pvclock_free(vm->pvclock);
 	free_regions(vm);
@@ -138,6 +140,11 @@ static struct engine_vm *soft_vm_new(struct engine *base, struct mem *mem, struc
 			soft_vm_free(&vm->base);
 			return NULL;
 		}
+	}
+	vm->trace = trace_new(&e->options, err);
+	if (!vm->trace && e->options.trace_file) {
+		soft_vm_free(&vm->base);
+		return NULL;
 	}
 	mem_set_write_hook(mem, on_memory_written, vm);
 	return &vm->base;
@@ -367,6 +374,7 @@ static struct engine_vcpu *soft_vcpu_new(struct engine_vm *base, unsigned id,
 	c->vm = vm;
 	c->id = id;
 	c->is_bsp = !vm->nr_vcpus;
+	c->is_traced = vm->trace;
 	c->cpuid = *cpuid;
 	cpuid_feature_words(cpuid, c->features);
 	c->pte_reserved = reserved_address_bits(cpuid);

@@ -29,6 +29,8 @@ struct soft_region {
 	_Atomic(_Atomic uint64_t *) dirty; /* bitmap of written pages, or NULL */
 };
 
+struct trace;
+
 struct soft_vm {
 	struct engine_vm base;
 	struct mem *mem;
@@ -36,6 +38,7 @@ struct soft_vm {
 	struct soft_region regions[MEM_REGIONS_MAX];
 	struct block_cache *blocks;
 	struct code_cache *code; /* NULL: everything is interpreted */
+	struct trace *trace;	 /* NULL: cpu->is_traced is false */
 	struct lapic_bus *lapics;
 	struct pvclock *pvclock;
 	uint32_t tsc_khz;   /* of the guest */

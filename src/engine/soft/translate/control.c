@@ -238,7 +238,8 @@ static void emit_lookup(struct emitter *e, uint8_t *sites[2])
 {
 	struct asm_out *o = &e->o;
 
-	sites[0] = compare_requests(e);
+	/* Whoever is traced leaves here always. */
+	sites[0] = e->cpu->is_traced ? asm_jmp(&e->o) : compare_requests(e);
 	asm_mov_rr(o, 8, H_RAX, H_RCX);
 	asm_shift_ri(o, 8, 5, H_RAX, 14);
 	asm_rr(o, 4, 0x31, H_RCX, H_RAX);
@@ -313,6 +314,8 @@ static bool loop_join(struct emitter *e, uint8_t *site)
 {
 	bool is_first = !e->loop.top && !e->loop.nr_sites;
 
+	if (e->cpu->is_traced)
+		return false;
 	if (is_first) {
 		e->loop.recipe = e->recipe;
 		e->loop.has_simd = e->has_simd;

@@ -50,7 +50,7 @@ int translated_interpret_end(struct cpu *c, const struct record *r)
 {
 	interpret(c, &r->insn);
 	if ((c->mode & (MODE_CODE_SIZE | MODE_STEP)) == CODE_64 && !c->in_shadow && !c->is_halted &&
-	    !atomic_load_explicit(&c->requests, memory_order_relaxed))
+	    !c->is_traced && !atomic_load_explicit(&c->requests, memory_order_relaxed))
 		return 0;
 	c->stats.left[ENGINE_LEAVE_STATE]++;
 	return 1;
