@@ -16,8 +16,8 @@
 #include "engine/soft/cache_impl.h"
 #include "engine/soft/translate/emit_impl.h"
 
-/* Two for each instruction and one for each piece that stands out of line. */
-#define MARKS_MAX (OUTS_MAX + 2 * BLOCK_INSNS_MAX)
+/* Two for each instruction, one for each piece that stands out of line, and the ends. */
+#define MARKS_MAX (OUTS_MAX + 2 * BLOCK_INSNS_MAX + 2)
 
 struct mark {
 	const uint8_t *at;
@@ -43,6 +43,8 @@ static const char *const gate_names[NR_GATES] = {
 	[GATE_LEAVE_RUN] = "gate_leave_run",
 	[GATE_LEAVE_LINK] = "gate_leave_link",
 	[GATE_COLD] = "gate_cold",
+	[GATE_FILL_READ] = "gate_fill_read",
+	[GATE_FILL_WRITE] = "gate_fill_write",
 };
 
 /* ---- files ---- */
