@@ -389,6 +389,7 @@ static void prepare_translation(const struct block_cache *bc, struct block *b)
 {
 	b->translation = NULL;
 	b->heat = 0;
+	b->scattered = 0;
 	list_init(&b->incoming);
 	b->first = b->insns[0].exec;
 	if (!bc->vm->code)
@@ -490,6 +491,16 @@ void block_make_hot(struct cpu *c, struct block *b)
 	if (atomic_load_explicit(&b->is_valid, memory_order_relaxed))
 		code_translate(c->vm->code, c, b);
 	pthread_mutex_unlock(&bc->lock);
+}
+
+void block_scattered(struct cpu *c)
+{
+	struct block_cache *bc = c->vm->blocks;
+
+	pthread_mutex_lock(&bc->lock);
+	code_scattered(c->vm->code, c->scattered_site - 1);
+	pthread_mutex_unlock(&bc->lock);
+	c->scattered_site = 0;
 }
 
 void block_join(struct cpu *c, struct block *b)

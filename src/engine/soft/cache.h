@@ -35,6 +35,7 @@ struct block {
 	struct list incoming;
 	exec_fn first; /* of insns[0], whose exec may be x_heat() or x_translated() */
 	_Atomic uint16_t heat;
+	uint64_t scattered;    /* instructions whose accesses are all over memory, a bit each */
 	struct list page_node; /* blocks of the same page */
 	struct insn insns[];   /* nr + 1 */
 };
@@ -62,6 +63,9 @@ struct block *block_find_slow(struct cpu *c, gva_t va);
 
 /* Has b translated, which has been run often. */
 void block_make_hot(struct cpu *c, struct block *b);
+
+/* The site c->scattered_site - 1 of translated code has been found to be scattered. */
+void block_scattered(struct cpu *c);
 
 /* c came from translated code by c->link, and b is the block it wanted: joins them. */
 void block_join(struct cpu *c, struct block *b);

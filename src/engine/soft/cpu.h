@@ -261,8 +261,9 @@ struct cpu {
 		uint32_t has_avx;  /* 1 while this includes their upper halves */
 		uint32_t host_mxcsr;
 		uint32_t fill; /* for GATE_FILL_*: site, and above 16 bits the length of the span */
-		uint64_t tmp;
-		uint64_t host_rsp; /* of the thread's own stack */
+		uint64_t tmp, saved_rcx;
+		uintptr_t addends[RUNS_MAX]; /* of runs whose site is scattered */
+		uint64_t host_rsp;	     /* of the thread's own stack */
 		struct cpu *self;
 	} translated;
 
@@ -278,7 +279,15 @@ struct cpu {
 		uint64_t minus_page;
 		uintptr_t addend;
 	} sites[NR_SITES];
-	uint32_t has_sites;  /* since they were last flushed */
+	uint32_t has_sites; /* since they were last flushed */
+	/*
+	 * How often each has learnt another page, counted in the upper 10 bits, and when the count last
+	 * went through zero: one that does so all the time is better looked up in the TLB at once
+	 * (code_scattered()).
+	 */
+	uint32_t site_misses[NR_SITES];
+	uint64_t site_times[NR_SITES];
+	uint32_t scattered_site; /* one that was found to be so, plus 1 */
 	struct link *link;   /* by which it went to the run loop; valid until the next safe point */
 	bool interpret_once; /* the block at rip, whatever translation it has */
 	struct insn single[2]; /* the instruction it has the interpreter run */

@@ -42,6 +42,7 @@ struct code_cache {
 	uint8_t *cold; /* executable */
 	struct emitter emitter;
 	unsigned next_site;
+	struct site_owner owners[NR_SITES];
 	struct listing *listing; /* NULL: nothing is listed */
 	uint64_t nr_translations, nr_bytes, nr_parts_dropped, nr_links; /* since it was made */
 };
@@ -140,6 +141,16 @@ void code_cache_free(struct code_cache *cc)
 	free(cc);
 }
 
+static void owners_forget(struct code_cache *cc, const uint8_t *start, const uint8_t *end)
+{
+	for (unsigned n = 0; n < NR_SITES; n++) {
+		const uint8_t *at = (const uint8_t *)cc->owners[n].translation;
+
+		if (at >= start && at < end)
+			cc->owners[n].translation = NULL;
+	}
+}
+
 static void part_drop(struct code_cache *cc, unsigned part)
 {
 	uint8_t *start = part_start(cc, part);
@@ -153,6 +164,7 @@ static void part_drop(struct code_cache *cc, unsigned part)
 	}
 	if (cc->filled[part])
 		cc->nr_parts_dropped++;
+	owners_forget(cc, start, start + cc->part_size);
 	cc->filled[part] = 0;
 	safe_points_note(cc->vm, cc->dropped_at);
 }
@@ -209,6 +221,18 @@ void code_detach(struct code_cache *cc, struct block *b)
 	t->block = NULL;
 }
 
+void code_scattered(struct code_cache *cc, unsigned site)
+{
+	struct translation *t = cc->owners[site].translation;
+	struct block *b = t ? t->block : NULL;
+
+	if (!b || b->translation != t)
+		return;
+	b->scattered |= BIT64(cc->owners[site].insn);
+	code_detach(cc, b);
+	atomic_store_explicit(&b->heat, (uint16_t)(cc->heat - 1), memory_order_relaxed);
+}
+
 /* ---- translating ---- */
 
 static unsigned count_branches(const struct block *b)
@@ -244,6 +268,7 @@ void code_translate(struct code_cache *cc, struct cpu *c, struct block *b)
 	e->block = b;
 	e->rights = (b->mode & MODE_RIGHTS) >> MODE_RIGHTS_SHIFT;
 	e->next_site = &cc->next_site;
+	e->owners = cc->owners;
 	e->translation = t;
 	/* A loop is written twice. One more than there can be spares a check of the last. */
 	e->max_links = 2 * (count_branches(b) + 1);

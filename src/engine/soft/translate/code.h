@@ -58,6 +58,9 @@ void code_translate(struct code_cache *cc, struct cpu *c, struct block *b);
 /* Takes the translation from b, and every jump into it. */
 void code_detach(struct code_cache *cc, struct block *b);
 
+/* The block that owns the site is translated again, with a look into the TLB at that place. */
+void code_scattered(struct code_cache *cc, unsigned site);
+
 /* Joins link to b's translation, if both are still there. */
 void code_link(struct code_cache *cc, struct link *l, struct block *b);
 

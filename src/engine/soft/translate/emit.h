@@ -47,19 +47,21 @@ struct translation;
 #define FRAME_FLAGS offsetof(struct cpu, translated.flags)
 #define FRAME_PAGE \
 	(offsetof(struct cpu, gpr) + SLOT_RIP * 8) /* linear address of the code's page */
-#define FRAME_TLB      offsetof(struct cpu, tlb)
-#define FRAME_CPU      offsetof(struct cpu, translated.self)
-#define FRAME_TAG      offsetof(struct cpu, jump_tag)
-#define FRAME_REQUESTS offsetof(struct cpu, requests)
-#define FRAME_SIMD     offsetof(struct cpu, translated.has_simd)
-#define FRAME_AVX      offsetof(struct cpu, translated.has_avx)
-#define FRAME_MXCSR    offsetof(struct cpu, translated.host_mxcsr)
-#define FRAME_TMP      offsetof(struct cpu, translated.tmp) /* for one instruction */
-#define FRAME_FILL     offsetof(struct cpu, translated.fill)
-#define SITE_LIMIT(n)  FRAME(offsetof(struct cpu, site_limits) + (n)*8)
-#define SITE_PAGE(n)   FRAME(offsetof(struct cpu, sites) + (n)*16)
-#define SITE_ADDEND(n) FRAME(offsetof(struct cpu, sites) + (n)*16 + 8)
-#define FRAME(offset)  MEM_BASE(H_RSP, offset)
+#define FRAME_TLB	offsetof(struct cpu, tlb)
+#define FRAME_CPU	offsetof(struct cpu, translated.self)
+#define FRAME_TAG	offsetof(struct cpu, jump_tag)
+#define FRAME_REQUESTS	offsetof(struct cpu, requests)
+#define FRAME_SIMD	offsetof(struct cpu, translated.has_simd)
+#define FRAME_AVX	offsetof(struct cpu, translated.has_avx)
+#define FRAME_MXCSR	offsetof(struct cpu, translated.host_mxcsr)
+#define FRAME_TMP	offsetof(struct cpu, translated.tmp) /* for one instruction */
+#define FRAME_FILL	offsetof(struct cpu, translated.fill)
+#define SITE_LIMIT(n)	FRAME(offsetof(struct cpu, site_limits) + (n)*8)
+#define SITE_PAGE(n)	FRAME(offsetof(struct cpu, sites) + (n)*16)
+#define SITE_ADDEND(n)	(offsetof(struct cpu, sites) + (n)*16 + 8)
+#define FRAME_ADDENDS	offsetof(struct cpu, translated.addends)
+#define FRAME_SAVED_RCX offsetof(struct cpu, translated.saved_rcx)
+#define FRAME(offset)	MEM_BASE(H_RSP, offset)
 
 #define OUTS_MAX    320 /* slow paths and side exits of a block */
 #define RECORDS_MAX (BLOCK_INSNS_MAX * 4)
@@ -90,10 +92,16 @@ struct span {
 	unsigned nr_more; /* accesses beside the first */
 };
 
-/* A run: accesses off a base whose page has been checked, and is what the site knows. */
+/* Which instruction of which translation a site belongs to. */
+struct site_owner {
+	struct translation *translation;
+	unsigned insn; /* of the block */
+};
+
+/* A run: accesses off a base whose page has been checked, whose addend is in the frame. */
 struct run {
 	bool is_valid;
-	unsigned site;
+	size_t addend; /* its place in the frame */
 	unsigned base; /* guest register */
 	int32_t moved; /* what has been added to it since the check */
 	struct span span;
@@ -144,8 +152,9 @@ struct emitter {
 	unsigned next_run;
 	unsigned rights; /* enum tlb_mode */
 	unsigned *next_site;
-	bool has_simd, has_avx; /* known to be loaded at this point of the block */
-	unsigned scratch;	/* H_RAX or H_RCX: what mem_access() left free */
+	struct site_owner *owners; /* of all sites */
+	bool has_simd, has_avx;	   /* known to be loaded at this point of the block */
+	unsigned scratch;	   /* H_RAX or H_RCX: what mem_access() left free */
 
 	const struct insn *insns; /* of the block, off counts from the start of the page */
 	unsigned nr, at;	  /* how many, and which one is being emitted */

@@ -14,13 +14,18 @@
 #define YMM_HIGH(n) FRAME(offsetof(struct cpu, fpu.ymm_high) + (n)*16 + shift)
 
 #define CC_E  4
+#define CC_AE 3
 #define CC_NE 5
 #define CC_A  7
 #define CC_GE 13
 #define ADD   0
+#define OR    1
 #define AND   4
 #define SUB   5
 #define CMP   7
+
+/* Ticks of the TSC that 1024 changes of page must take, or a look into the TLB each time is less. */
+#define SCATTERED_TICKS (1024 * 200)
 
 #define RETURN_ADDRESS 8 /* in a gate that was called RSP is this far below the frame */
 
@@ -362,6 +367,36 @@ static void write_interpret_end(struct asm_out *o, bool has_avx)
 	asm_rm(o, 4, 0xff, 4, MEM_BASE(H_RAX, offsetof(struct block, code)));
 }
 
+/* Counts that the site learnt another page: too often in too short a time is scattered. */
+static void write_count(struct asm_out *o, unsigned shift)
+{
+	uint8_t *done[2];
+	struct mem_ref of_site = {.base = H_RSP, .index = H_RSI, .disp = (int32_t)shift};
+
+	asm_rm(o, 4, 0x0fb7, H_RSI, FRAME(FRAME_FILL + shift));
+	of_site.scale = 2;
+	asm_lea(o, 8, H_RDI, of_site);
+	asm_alu_mi(o, 4, ADD, MEM_BASE(H_RDI, offsetof(struct cpu, site_misses)), 1 << 22);
+	done[0] = asm_jcc(o, CC_AE); /* no carry */
+	asm8(o, 0x0f);		     /* rdtsc */
+	asm8(o, 0x31);
+	asm_shift_ri(o, 8, 4, H_RDX, 32);
+	asm_rr(o, 8, 0x09, H_RDX, H_RAX);
+	of_site.scale = 3;
+	asm_lea(o, 8, H_RDI, of_site);
+	asm_mov_rr(o, 8, H_RDX, H_RAX);
+	asm_rm(o, 8, 0x2b, H_RDX, MEM_BASE(H_RDI, offsetof(struct cpu, site_times)));
+	asm_store(o, 8, MEM_BASE(H_RDI, offsetof(struct cpu, site_times)), H_RAX);
+	asm_alu_ri(o, 8, CMP, H_RDX, SCATTERED_TICKS);
+	done[1] = asm_jcc(o, CC_A);
+	asm_alu_ri(o, 4, ADD, H_RSI, 1);
+	asm_store(o, 4, CPU(scattered_site), H_RSI);
+	asm8(o, 0xf0); /* lock or */
+	asm_alu_mi(o, 4, OR, CPU(requests), REQ_SAFE);
+	for (unsigned n = 0; n < ARRAY_SIZE(done); n++)
+		asm_patch(done[n], o->at);
+}
+
 /*
  * The site that FRAME_FILL names learns the page that address RAX lies in, if the TLB has it and the
  * span, whose length is in FRAME_FILL too, ends in it. Keeps all registers but RAX.
@@ -407,6 +442,7 @@ static void write_fill(struct asm_out *o, size_t tag)
 	asm_store(o, 8, MEM_BASE(H_RSI, offsetof(struct cpu, sites) + shift), H_RAX);
 	asm_store(o, 8, MEM_BASE(H_RSI, offsetof(struct cpu, sites) + shift + 8), H_RDX);
 	asm_store(o, 4, CPU(has_sites), H_RDI);
+	write_count(o, shift);
 	for (unsigned n = ARRAY_SIZE(used); n--;)
 		pop(o, used[n]);
 	asm_rr(o, 4, 0x39, H_RAX, H_RAX); /* ZF */

@@ -6,6 +6,8 @@
 #include "engine/soft/translate/emit_impl.h"
 
 #define ALU_ADD 0
+#define ALU_AND 4
+#define CC_NE	5
 #define CC_AE	3
 
 /* ---- registers ---- */
@@ -242,18 +244,25 @@ static void check_aligned(struct emitter *e, const struct insn *i, unsigned size
 	emit_slow(e, i, asm_jcc(&e->o, 5), how);
 }
 
+/* The instruction's accesses are all over memory. */
+static bool is_scattered(const struct emitter *e)
+{
+	return e->block->scattered >> e->at & 1;
+}
+
 /*
  * Checks that span off host register base lies in the page its site knows. RAX is used; the addend is
- * SITE_ADDEND() afterwards. delta: what the instruction adds to base. Returns the site.
+ * in the frame at what is returned. delta: what the instruction adds to base.
  */
-static unsigned emit_site_check(struct emitter *e, unsigned base, const struct span *s,
-				unsigned how, int32_t delta)
+static size_t emit_site_check(struct emitter *e, unsigned base, const struct span *s, unsigned how,
+			      int32_t delta)
 {
 	unsigned class = e->rights * 2 + s->is_write;
 	unsigned site = class * SITES_PER_CLASS + (*e->next_site)++ % SITES_PER_CLASS;
 	struct asm_out *o = &e->o;
 	struct out *out;
 
+	e->owners[site] = (struct site_owner){.translation = e->translation, .insn = e->at};
 	asm_load(o, 8, H_RAX, SITE_PAGE(site));
 	asm_lea(o, 8, H_RAX,
 		(struct mem_ref){.base = H_RAX, .index = (uint8_t)base, .disp = s->lo});
@@ -265,7 +274,31 @@ static unsigned emit_site_check(struct emitter *e, unsigned base, const struct s
 	out->span = *s;
 	out->delta = delta;
 	out->retry = o->at;
-	return site;
+	return SITE_ADDEND(site);
+}
+
+/* The same by the TLB: RAX becomes the addend. */
+static void emit_tlb_check(struct emitter *e, const struct insn *i, unsigned base,
+			   const struct span *s, unsigned how)
+{
+	size_t tag = s->is_write ? offsetof(struct tlb_entry, tag_write)
+				 : offsetof(struct tlb_entry, tag_read);
+	struct asm_out *o = &e->o;
+
+	if (base == H_RCX)
+		asm_store(o, 8, FRAME(FRAME_SAVED_RCX), H_RCX);
+	asm_lea(o, 4, H_RAX, MEM_BASE(base, s->lo));
+	_Static_assert(sizeof(struct tlb_entry) == 32, "5 bits of shift");
+	asm_shift_ri(o, 4, 5, H_RAX, 12 - 5);
+	asm_alu_ri(o, 4, ALU_AND, H_RAX, (TLB_SIZE - 1) << 5);
+	asm_rm(o, 8, 0x03, H_RAX, FRAME(FRAME_TLB));
+	asm_lea(o, 8, H_RCX, MEM_BASE(base, s->hi - 1));
+	asm_alu_ri(o, 8, ALU_AND, H_RCX, -4096);
+	asm_rm(o, 8, 0x3b, H_RCX, MEM_BASE(H_RAX, tag));
+	if (base == H_RCX)
+		asm_load(o, 8, H_RCX, FRAME(FRAME_SAVED_RCX));
+	emit_slow(e, i, asm_jcc(o, CC_NE), how);
+	asm_load(o, 8, H_RAX, MEM_BASE(H_RAX, offsetof(struct tlb_entry, addend)));
 }
 
 /* ---- runs ---- */
@@ -314,28 +347,54 @@ static struct run *run_of_base(struct emitter *e, unsigned base)
 	return &e->runs[e->next_run++ % RUNS_MAX];
 }
 
-/* The site that has been checked for this access: of a run, or its own. */
-static unsigned site_of(struct emitter *e, const struct place *p, unsigned base, unsigned size,
+/* Begins a run: what one look at the page is good for. */
+static size_t run_begin(struct emitter *e, const struct place *p, unsigned base, struct span s,
 			unsigned how)
 {
-	struct run *r = run_find(e, p->guest_base, p->disp, size, how);
+	struct run *r = run_of_base(e, p->guest_base);
 	int32_t delta = 0;
-	struct span s;
 
-	if (r)
-		return r->site;
-	s = span_find(e, p->guest_base, p->disp, size, how & MEM_WRITE);
-	if (!s.nr_more || how & MEM_END) {
-		s = (struct span){
-			.lo = p->disp, .hi = p->disp + (int32_t)size, .is_write = how & MEM_WRITE};
-		return emit_site_check(e, base, &s, how, 0);
+	*r = (struct run){.is_valid = true, .base = p->guest_base, .span = s};
+	if (is_scattered(e)) {
+		/* When the TLB does not have the page the rest of the block goes without it. */
+		emit_tlb_check(e, p->insn, base, &s, how | MEM_END);
+		r->addend = FRAME_ADDENDS + (size_t)(r - e->runs) * 8;
+		asm_store(&e->o, 8, FRAME(r->addend), H_RAX);
+		return r->addend;
 	}
 	if (p->guest_base == RSP)
 		insn_moves_rsp(p->insn, &delta);
-	r = run_of_base(e, p->guest_base);
-	*r = (struct run){.is_valid = true, .base = p->guest_base, .span = s};
-	r->site = emit_site_check(e, base, &s, how, delta);
-	return r->site;
+	r->addend = emit_site_check(e, base, &s, how, delta);
+	return r->addend;
+}
+
+/* Checks an access off base; RAX becomes the addend. */
+static void check_base(struct emitter *e, const struct place *p, unsigned base, unsigned size,
+		       unsigned how)
+{
+	struct run *r = run_find(e, p->guest_base, p->disp, size, how);
+	size_t addend;
+	struct span s;
+
+	if (r) {
+		asm_load(&e->o, 8, H_RAX, FRAME(r->addend));
+		return;
+	}
+	s = span_find(e, p->guest_base, p->disp, size, how & MEM_WRITE);
+	if (s.nr_more && !(how & MEM_END)) {
+		addend = run_begin(e, p, base, s, how);
+		if (is_scattered(e))
+			return;
+	} else {
+		s = (struct span){
+			.lo = p->disp, .hi = p->disp + (int32_t)size, .is_write = how & MEM_WRITE};
+		if (is_scattered(e)) {
+			emit_tlb_check(e, p->insn, base, &s, how);
+			return;
+		}
+		addend = emit_site_check(e, base, &s, how, 0);
+	}
+	asm_load(&e->o, 8, H_RAX, FRAME(addend));
 }
 
 /* A base register and a displacement. */
@@ -343,8 +402,8 @@ static struct mem_ref access_base(struct emitter *e, const struct place *p, unsi
 				  unsigned how)
 {
 	struct asm_out *o = &e->o;
-	unsigned base, site;
 	struct mem_ref m;
+	unsigned base;
 
 	if (how & MEM_ALIGNED || !run_find(e, p->guest_base, p->disp, size, how))
 		flags_clobber(e);
@@ -353,8 +412,7 @@ static struct mem_ref access_base(struct emitter *e, const struct place *p, unsi
 		check_aligned(e, p->insn, size, how);
 	}
 	base = reg_get(e, p->guest_base * 8, H_RCX);
-	site = site_of(e, p, base, size, how);
-	asm_load(o, 8, H_RAX, SITE_ADDEND(site));
+	check_base(e, p, base, size, how);
 	m = (struct mem_ref){.base = (uint8_t)base, .index = H_RAX, .disp = p->disp};
 	e->scratch = H_RCX;
 	if (base == H_RCX) {
@@ -373,7 +431,12 @@ static struct mem_ref access_linear(struct emitter *e, const struct place *p, un
 	flags_clobber(e);
 	load_linear(e, p);
 	check_aligned(e, p->insn, size, how);
-	asm_rm(&e->o, 8, 0x03, H_RCX, SITE_ADDEND(emit_site_check(e, H_RCX, &s, how, 0)));
+	if (is_scattered(e)) {
+		emit_tlb_check(e, p->insn, H_RCX, &s, how);
+		asm_rr(&e->o, 8, 0x01, H_RAX, H_RCX);
+	} else {
+		asm_rm(&e->o, 8, 0x03, H_RCX, FRAME(emit_site_check(e, H_RCX, &s, how, 0)));
+	}
 	e->scratch = H_RAX;
 	return MEM_BASE(H_RCX, 0);
 }
