@@ -30,7 +30,7 @@ struct link;
 #define NR_SITES	(SITES_PER_CLASS * NR_TLB_MODES * 2)
 #define TLB_BITS	11
 #define TLB_SIZE	(1u << TLB_BITS)
-#define CHAIN_NEVER	(1ull << 63) /* gives a key that no entry has */
+#define CHAIN_NEVER	1ull /* a tag with which no key is in the slot it is looked for in */
 #define JUMP_CACHE_SIZE 16384u
 #define JUMP_PAGES	32768u
 #define TLB_NONE	1ull /* a tag no page-aligned address equals */

@@ -10,10 +10,17 @@
 #include "engine/soft/mmu.h"
 #include "engine/soft/mmu_impl.h"
 
+/*
+ * Any number may be looked up, a return address that is none as well. Tags do not change the bits of
+ * an address that choose its slot, so a key whose slot is another one is never matched; CHAIN_NEVER
+ * changes bit 0 of the slot, and this bit 1.
+ */
+#define EMPTY_KEY(slot) ((slot) ^ 2)
+
 void jump_cache_clear(struct cpu *c)
 {
 	for (unsigned n = 0; n < JUMP_CACHE_SIZE; n++)
-		c->jump_cache[n] = (struct jump_entry){.key = UINT64_MAX};
+		c->jump_cache[n] = (struct jump_entry){.key = EMPTY_KEY(n)};
 }
 
 /*
@@ -52,7 +59,7 @@ bool jump_is_current(const struct cpu *c, const struct block *b, const uint8_t *
 /*
  * Bits 48-62 of a key are the generation and the rights, XORed into an address whose
  * bits there are all equal. Bit 63 of the tag stays 0, so that a canonical address and one that is
- * not never give the same key. Generation 0 is not used: key ~0 matches nothing.
+ * not never give the same key under the same tag.
  */
 #define GENERATION_MAX 0x1fffu
 
