@@ -261,7 +261,7 @@ struct cpu {
 		uint32_t has_avx;  /* 1 while this includes their upper halves */
 		uint32_t host_mxcsr;
 		uint32_t fill; /* for GATE_FILL_*: site, and above 16 bits the length of the span */
-		uint64_t tmp, saved_rcx;
+		uint64_t tmp, tmp2, saved_rcx;
 		uintptr_t addends[RUNS_MAX]; /* of runs whose site is scattered */
 		uint64_t host_rsp;	     /* of the thread's own stack */
 		struct cpu *self;

@@ -55,6 +55,7 @@ struct translation;
 #define FRAME_AVX	offsetof(struct cpu, translated.has_avx)
 #define FRAME_MXCSR	offsetof(struct cpu, translated.host_mxcsr)
 #define FRAME_TMP	offsetof(struct cpu, translated.tmp) /* for one instruction */
+#define FRAME_TMP2	offsetof(struct cpu, translated.tmp2)
 #define FRAME_FILL	offsetof(struct cpu, translated.fill)
 #define SITE_LIMIT(n)	FRAME(offsetof(struct cpu, site_limits) + (n)*8)
 #define SITE_PAGE(n)	FRAME(offsetof(struct cpu, sites) + (n)*16)

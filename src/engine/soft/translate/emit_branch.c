@@ -155,12 +155,20 @@ bool e_jmp_indirect(struct emitter *e, const struct insn *i)
 	return true;
 }
 
+/* The return address may go over the operand, so it is stored when nothing can fail any more. */
+static void commit_call(struct emitter *e, const struct insn *i)
+{
+	asm_store(&e->o, 8, FRAME(FRAME_TMP), H_RCX);
+	asm_store(&e->o, 8, FRAME(FRAME_TMP2), H_RAX);
+	push_return(e, i);
+	asm_load(&e->o, 8, H_RCX, FRAME(FRAME_TMP));
+	asm_load(&e->o, 8, H_RAX, FRAME(FRAME_TMP2));
+	commit_push(e, i);
+}
+
 bool e_call_indirect(struct emitter *e, const struct insn *i)
 {
 	load_target(e, i);
-	asm_store(&e->o, 8, FRAME(FRAME_TMP), H_RCX);
-	push_return(e, i);
-	asm_load(&e->o, 8, H_RCX, FRAME(FRAME_TMP));
-	emit_jump_rcx(e, i, commit_push);
+	emit_jump_rcx(e, i, commit_call);
 	return true;
 }
