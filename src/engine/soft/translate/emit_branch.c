@@ -28,7 +28,7 @@ bool e_jcc(struct emitter *e, const struct insn *i)
 	return true;
 }
 
-/* JRCXZ and LOOP: the flags are not the guest's when they branch. */
+/* JRCXZ and LOOP: the guest's flags are not in the host's when they branch, so they are saved. */
 static unsigned count_size(const struct insn *i)
 {
 	return i->ea & EA_ADDR32 ? 4 : 8;
@@ -45,6 +45,7 @@ bool e_jrcxz(struct emitter *e, const struct insn *i)
 
 	if (!target_of(i, &target))
 		return false;
+	flags_to_frame(e);
 	flags_clobber(e);
 	test_count(e, i);
 	emit_branch(e, CC_E, target);
@@ -63,8 +64,7 @@ bool e_loop(struct emitter *e, const struct insn *i)
 
 	if (!target_of(i, &target))
 		return false;
-	if (has_condition)
-		flags_to_frame(e);
+	flags_to_frame(e);
 	flags_clobber(e);
 	asm_lea(&e->o, count_size(i), GUEST_RCX, MEM_BASE(GUEST_RCX, -1));
 	if (has_condition) {
