@@ -199,6 +199,12 @@ void recipe_set(struct emitter *e, const struct insn *i)
 
 /* ---- memory ---- */
 
+/* Neither the ends of a span nor their distance leave 32 bits. */
+static bool is_near(int32_t disp)
+{
+	return disp > -0x10000000 && disp < 0x10000000;
+}
+
 /* An access of one of the plain kinds; false when it is none, or nothing is known of it. */
 static bool find_access(const struct insn *i, unsigned *base, int32_t *disp, unsigned *size,
 			bool *is_write)
@@ -214,7 +220,7 @@ static bool find_access(const struct insn *i, unsigned *base, int32_t *disp, uns
 		return true;
 	}
 	if (!(i->prefix & PFX_MEM) || i->ea != EA_FLAT || (i->index & 31) != SLOT_ZERO ||
-	    i->base >= 16)
+	    i->base >= 16 || !is_near(i->disp))
 		return false;
 	*base = i->base;
 	*disp = i->disp;
@@ -253,6 +259,8 @@ struct span span_find(const struct emitter *e, unsigned base, int32_t disp, unsi
 	int32_t limit = base == RSP || base == RBP ? STACK_SPAN_MAX : SPAN_MAX, moved = 0;
 	bool is_sure = true;
 
+	if (!is_near(disp))
+		return s;
 	for (unsigned n = e->at; n < e->nr; n++) {
 		const struct insn *i = &e->insns[n];
 		unsigned b, bytes;
