@@ -271,7 +271,7 @@ struct cpu {
 	 * Sites: places in translated code that access memory, each with the page it found last. An
 	 * access of size bytes at va may use host memory at va + addend when va + minus_page, the
 	 * offset in the page, is below limit, which is 4097 - size, or 0 while the site knows no page.
-	 * Sites of different rights, and those that load and those that store, share none. What the
+	 * Sites of different sizes, of different rights, and those that load and those that store, share none. What the
 	 * TLB forgets they forget too (sites_flush()); another vCPU sets limits of stores to 0.
 	 */
 	_Atomic uint64_t site_limits[NR_SITES];

@@ -41,7 +41,7 @@ struct code_cache {
 	struct gates gates;
 	uint8_t *cold; /* executable */
 	struct emitter emitter;
-	unsigned next_site;
+	unsigned next_site[NR_SITE_GROUPS];
 	struct site_owner owners[NR_SITES];
 	struct listing *listing; /* NULL: nothing is listed */
 	uint64_t nr_translations, nr_bytes, nr_parts_dropped, nr_links; /* since it was made */
@@ -267,7 +267,7 @@ void code_translate(struct code_cache *cc, struct cpu *c, struct block *b)
 	e->listing = cc->listing;
 	e->block = b;
 	e->rights = (b->mode & MODE_RIGHTS) >> MODE_RIGHTS_SHIFT;
-	e->next_site = &cc->next_site;
+	e->next_site = cc->next_site;
 	e->owners = cc->owners;
 	e->translation = t;
 	/* A loop is written twice. One more than there can be spares a check of the last. */

@@ -420,7 +420,7 @@ static void write_fill(struct emitter *e, const struct out *out, int32_t delta)
 {
 	asm_lea(&e->o, 8, H_RAX, MEM_BASE(out->base, out->span.lo - delta));
 	asm_rm(&e->o, 4, 0xc7, 0, FRAME(FRAME_FILL));
-	asm32(&e->o, out->site_number | (uint32_t)(out->span.hi - out->span.lo) << 16);
+	asm32(&e->o, out->site_number | (uint32_t)out->site_length << 16);
 	emit_call_gate(e, out->span.is_write ? GATE_FILL_WRITE : GATE_FILL_READ);
 }
 

@@ -64,6 +64,8 @@ struct translation;
 #define FRAME_SAVED_RCX offsetof(struct cpu, translated.saved_rcx)
 #define FRAME(offset)	MEM_BASE(H_RSP, offset)
 
+#define NR_SITE_GROUPS 9 /* lengths of spans that share sites */
+
 #define OUTS_MAX    320 /* slow paths and side exits of a block */
 #define RECORDS_MAX (BLOCK_INSNS_MAX * 4)
 
@@ -132,7 +134,7 @@ struct out {
 	 */
 	bool has_site;
 	uint8_t base;
-	unsigned site_number;
+	unsigned site_number, site_length;
 	struct span span;
 	int32_t delta;
 	uint8_t *retry;
@@ -151,8 +153,8 @@ struct emitter {
 	struct recipe recipe;
 	struct run runs[RUNS_MAX];
 	unsigned next_run;
-	unsigned rights; /* enum tlb_mode */
-	unsigned *next_site;
+	unsigned rights;	   /* enum tlb_mode */
+	unsigned *next_site;	   /* NR_SITE_GROUPS of them */
 	struct site_owner *owners; /* of all sites */
 	bool has_simd, has_avx;	   /* known to be loaded at this point of the block */
 	unsigned scratch;	   /* H_RAX or H_RCX: what mem_access() left free */

@@ -251,14 +251,56 @@ static bool is_scattered(const struct emitter *e)
 }
 
 /*
+ * The limit of a site is that of one length, so sites are for spans of one length, or a little less.
+ * How many of each is by how often they are met.
+ */
+static const struct {
+	uint16_t length, first, nr;
+} site_groups[NR_SITE_GROUPS] = {
+	{1, 0, 28},    {2, 28, 16},   {4, 44, 44},    {8, 88, 56},    {16, 144, 28},
+	{32, 172, 32}, {64, 204, 20}, {128, 224, 16}, {512, 240, 16},
+};
+_Static_assert(SITES_PER_CLASS == 256, "the sum of nr");
+
+static unsigned group_of(unsigned length)
+{
+	unsigned n = 0;
+
+	while (site_groups[n].length < length)
+		n++;
+	return n;
+}
+
+static bool is_site_of_run(const struct emitter *e, unsigned site)
+{
+	for (unsigned n = 0; n < RUNS_MAX; n++)
+		if (e->runs[n].is_valid && e->runs[n].addend == SITE_ADDEND(site))
+			return true;
+	return false;
+}
+
+/* A site for s, not one whose addend is still wanted. */
+static unsigned site_take(struct emitter *e, const struct span *s, unsigned *length)
+{
+	unsigned class = e->rights * 2 + s->is_write, group = group_of((unsigned)(s->hi - s->lo));
+	unsigned first = class * SITES_PER_CLASS + site_groups[group].first, site;
+
+	_Static_assert(RUNS_MAX < 16, "the smallest group has one that is free");
+	*length = site_groups[group].length;
+	do
+		site = first + e->next_site[group]++ % site_groups[group].nr;
+	while (is_site_of_run(e, site));
+	return site;
+}
+
+/*
  * Checks that span off host register base lies in the page its site knows. RAX is used; the addend is
  * in the frame at what is returned. delta: what the instruction adds to base.
  */
 static size_t emit_site_check(struct emitter *e, unsigned base, const struct span *s, unsigned how,
 			      int32_t delta)
 {
-	unsigned class = e->rights * 2 + s->is_write;
-	unsigned site = class * SITES_PER_CLASS + (*e->next_site)++ % SITES_PER_CLASS;
+	unsigned length, site = site_take(e, s, &length);
 	struct asm_out *o = &e->o;
 	struct out *out;
 
@@ -270,6 +312,7 @@ static size_t emit_site_check(struct emitter *e, unsigned base, const struct spa
 	out = out_for_site(e, asm_jcc(o, CC_AE), how);
 	out->has_site = true;
 	out->site_number = site;
+	out->site_length = length;
 	out->base = (uint8_t)base;
 	out->span = *s;
 	out->delta = delta;
