@@ -79,8 +79,7 @@ void set_address(struct rng *r, struct trial *t, const struct parsed *p, unsigne
 	t->in.gpr[number] = t->size == CODE_64 ? value : (uint32_t)value;
 }
 
-/* Writes a displacement of four bytes that stands before the immediate. */
-static unsigned disp_size(const struct parsed *p)
+unsigned disp_size(const struct parsed *p)
 {
 	unsigned mod = p->modrm >> 6;
 
@@ -117,7 +116,7 @@ unsigned imm_size(const struct parsed *p)
 	return 0;
 }
 
-static void set_disp(struct trial *t, struct parsed *p, int32_t disp)
+void set_disp(struct trial *t, struct parsed *p, int32_t disp)
 {
 	unsigned at = t->code_len - imm_size(p) - disp_size(p);
 

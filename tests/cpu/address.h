@@ -29,6 +29,10 @@ uint64_t segment_base(const struct generator *g, const struct trial *t, const st
 void set_address(struct rng *r, struct trial *t, const struct parsed *p, unsigned number,
 		 uint64_t value);
 
+/* Bytes of the displacement in front of the immediate; writes it. */
+unsigned disp_size(const struct parsed *p);
+void set_disp(struct trial *t, struct parsed *p, int32_t disp);
+
 /* Bytes of the immediate at the end of the instruction. */
 unsigned imm_size(const struct parsed *p);
 

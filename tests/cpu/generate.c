@@ -81,7 +81,7 @@ static void random_data(struct rng *r, uint8_t data[DATA_RW_SIZE])
 	}
 }
 
-static void random_state(struct rng *r, struct trial *t, uint64_t fs_base)
+void random_state(struct rng *r, struct trial *t, uint64_t fs_base)
 {
 	bool is_64 = t->size == CODE_64;
 

@@ -20,6 +20,9 @@ static inline bool is_named(const struct insn_row *row, const char *const names[
 }
 #define IS_NAMED(row, ...) is_named(row, (const char *const[]){__VA_ARGS__, NULL})
 
+/* Noise and edge values in registers, flags, FPU and memory, for code of t->size. */
+void random_state(struct rng *r, struct trial *t, uint64_t fs_base);
+
 /*
  * Draws an encoding of row into t->code. *p describes it and points into t->code; an address or
  * immediate in it may still be changed in place. Returns false when none was found.

@@ -21,6 +21,7 @@
 #define PHYS_PML4	 0x1000
 #define PHYS_PDPT	 0x2000
 #define PHYS_PD		 0x3000
+#define PHYS_PT_ALIAS	 0x4000
 #define PHYS_PT_CODE	 0x5000
 #define PHYS_PT_DATA	 0x6000
 #define PHYS_GDT	 0x7000
@@ -33,6 +34,7 @@
 #define PHYS_KERNEL_PT	 0xe000
 #define PHYS_CODE	 0x10000
 #define PHYS_DATA	 0x20000 /* the writable pages, then the read-only one */
+#define PHYS_COUNTERS	 0x30000
 #define PHYS_SIZE	 0x40000
 
 #define HANDLER_SIZE 16
@@ -82,10 +84,14 @@ static void build_tables(struct guest *g)
 	put64(g, PHYS_KERNEL_PD, PHYS_KERNEL_PT | kernel);
 	put64(g, PHYS_PD + (CODE_BASE >> 21) * 8, PHYS_PT_CODE | user);
 	put64(g, PHYS_PD + (DATA_BASE >> 21) * 8, PHYS_PT_DATA | user);
+	put64(g, PHYS_PD + (CODE_ALIAS >> 21) * 8, PHYS_PT_ALIAS | user);
 	map(g, PHYS_KERNEL_PT, KERNEL_BASE, PHYS_SIZE / PAGE, 0, kernel);
 	map(g, PHYS_PT_CODE, CODE_BASE, CODE_PAGES, PHYS_CODE, user);
 	map(g, PHYS_PT_DATA, DATA_RW, DATA_RW_SIZE / PAGE, PHYS_DATA, user | PTE_NX);
 	map(g, PHYS_PT_DATA, DATA_RO, 1, PHYS_DATA + DATA_RW_SIZE, PTE_P | PTE_U | PTE_NX);
+	map(g, PHYS_PT_DATA, DATA_ALIAS, DATA_RW_SIZE / PAGE, PHYS_DATA, user | PTE_NX);
+	map(g, PHYS_PT_DATA, COUNTERS, 1, PHYS_COUNTERS, user | PTE_NX);
+	map(g, PHYS_PT_ALIAS, CODE_ALIAS, CODE_PAGES, PHYS_CODE, user | PTE_NX);
 
 	put64(g, PHYS_GDT + KERNEL_CS, 0x00af9b000000ffff);
 	put64(g, PHYS_GDT + KERNEL_SS, 0x00cf93000000ffff);
@@ -366,22 +372,63 @@ static void run_to_handler(struct guest *g, struct outcome *out)
 }
 
 /* Bytes that reach past the code pages do not exist. */
-static void write_code(struct guest *g, const struct trial *t, bool is_there)
+static unsigned code_room(const struct trial *t)
 {
-	static const uint8_t nothing[sizeof(t->code)] = {[0 ... sizeof(t->code) - 1] = 0xcc};
-	uint64_t at = t->in.rip - CODE_BASE, room = CODE_PAGES * PAGE - at;
+	uint64_t room = CODE_BASE + CODE_PAGES * PAGE - t->in.rip;
 
-	mem_write(g->mem, PHYS_CODE + at, is_there ? t->code : nothing,
-		  min((uint64_t)t->code_len, room));
+	return (unsigned)min((uint64_t)t->code_len, room);
 }
 
-void guest_run(struct guest *g, const struct trial *t, struct outcome *out)
+static uint64_t code_gpa(const struct trial *t)
+{
+	return PHYS_CODE + (t->in.rip - CODE_BASE);
+}
+
+void guest_put_code(struct guest *g, const struct trial *t)
+{
+	mem_write(g->mem, code_gpa(t), t->code, code_room(t));
+}
+
+static bool is_empty(const uint8_t *code, size_t len)
+{
+	return !len || (code[0] == 0xcc && !memcmp(code, code + 1, len - 1));
+}
+
+void guest_remove_code(struct guest *g, const struct trial *t)
+{
+	static const uint8_t nothing[PAGE] = {[0 ... PAGE - 1] = 0xcc};
+	_Static_assert(sizeof(nothing) >= CODE_MAX, "a page holds a trial");
+
+	mem_write(g->mem, code_gpa(t), nothing, code_room(t));
+	/* Stores may have gone beyond it. */
+	for (unsigned n = 0; n < CODE_PAGES; n++)
+		if (!is_empty(g->ram + PHYS_CODE + n * PAGE, PAGE))
+			mem_write(g->mem, PHYS_CODE + n * PAGE, nothing, PAGE);
+}
+
+bool guest_code_is_intact(struct guest *g, const struct trial *t)
+{
+	const uint8_t *code = g->ram + PHYS_CODE;
+	size_t at = code_gpa(t) - PHYS_CODE, room = code_room(t);
+
+	return is_empty(code, at) && !memcmp(code + at, t->code, room) &&
+	       is_empty(code + at + room, CODE_PAGES * PAGE - at - room);
+}
+
+void guest_poke_code(struct guest *g, const struct trial *t, unsigned at, uint8_t value)
+{
+	if (at < code_room(t))
+		mem_write(g->mem, code_gpa(t) + at, &value, 1);
+}
+
+void guest_start(struct guest *g, const struct trial *t, struct outcome *out)
 {
 	int r;
 
 	out->failure[0] = 0;
 	mem_write(g->mem, PHYS_DATA, t->data, DATA_RW_SIZE);
-	write_code(g, t, true);
+	memset(g->ram + PHYS_COUNTERS, 0, PAGE);
+	mem_write(g->mem, PHYS_COUNTERS, t->counters, sizeof(t->counters));
 	r = load_state(g, t);
 	if (r)
 		snprintf(out->failure, sizeof(out->failure), "state refused: error %d", r);
@@ -392,6 +439,16 @@ void guest_run(struct guest *g, const struct trial *t, struct outcome *out)
 		if (r)
 			snprintf(out->failure, sizeof(out->failure), "no state: error %d", r);
 	}
+	/* Wherever it stands, the next trial starts in the kernel. */
+	if (out->failure[0])
+		g->has_other_segments = true;
 	mem_read(g->mem, PHYS_DATA, out->data, DATA_RW_SIZE);
-	write_code(g, t, false);
+	mem_read(g->mem, code_gpa(t), out->code, code_room(t));
+}
+
+void guest_run(struct guest *g, const struct trial *t, struct outcome *out)
+{
+	guest_put_code(g, t);
+	guest_start(g, t, out);
+	guest_remove_code(g, t);
 }

@@ -23,6 +23,18 @@ const uint32_t *guest_features(const struct guest *g);
 /* Any time, from signal handlers too: the second one in a trial ends it. */
 void guest_tick(void *guest);
 
+/* Puts the code there, runs it, and takes it away again. */
 void guest_run(struct guest *g, const struct trial *t, struct outcome *out);
+
+/* The same in steps: guest_start() any number of times, from the same state each time. */
+void guest_put_code(struct guest *g, const struct trial *t);
+void guest_start(struct guest *g, const struct trial *t, struct outcome *out);
+void guest_remove_code(struct guest *g, const struct trial *t);
+
+/* Whether the code and all that is around it is as guest_put_code() has left it. */
+bool guest_code_is_intact(struct guest *g, const struct trial *t);
+
+/* As a device would: changes one byte of the code. */
+void guest_poke_code(struct guest *g, const struct trial *t, unsigned at, uint8_t value);
 
 #endif

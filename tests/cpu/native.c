@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #define HWCAP2_FSGSBASE_BIT BIT(1)
 
@@ -57,6 +58,7 @@ asm(".text\n"
 
 static struct {
 	uint8_t *code, *data;
+	uint32_t *counters;
 	uint64_t fs_base;
 	struct outcome *out; /* of the trial in progress, or NULL */
 	unsigned ticks;	     /* in the trial in progress */
@@ -181,7 +183,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 		     :
 		     :
 		     : "memory", "cc");
-	if (number == SIGALRM) {
+	if (number == SIGPROF) {
 		if (!out && native.on_tick)
 			native.on_tick(native.on_tick_ctx);
 		if (!out || native.ticks++ < 1)
@@ -212,12 +214,31 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	gregs[REG_CSGSFS] = (greg_t)((uint64_t)USER_SS << 48 | USER_CS);
 }
 
-static void *map_at(uint64_t address, size_t size, int protection)
+static void *map_file_at(uint64_t address, size_t size, int protection, int flags, int fd)
 {
 	void *p = mmap((void *)address, size, protection,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE, -1, 0);
+		       flags | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd, 0);
 
 	return p == (void *)address ? p : NULL;
+}
+
+static void *map_at(uint64_t address, size_t size, int protection)
+{
+	return map_file_at(address, size, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+/* The writable pages at both their addresses. */
+static uint8_t *map_data(void)
+{
+	int fd = memfd_create("data", MFD_CLOEXEC);
+	uint8_t *data = NULL;
+
+	if (fd >= 0 && !ftruncate(fd, DATA_RW_SIZE) &&
+	    map_file_at(DATA_ALIAS, DATA_RW_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd))
+		data = map_file_at(DATA_RW, DATA_RW_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+	if (fd >= 0)
+		close(fd);
+	return data;
 }
 
 void native_on_tick(void (*fn)(void *ctx), void *ctx)
@@ -228,7 +249,7 @@ void native_on_tick(void (*fn)(void *ctx), void *ctx)
 
 int native_init(void)
 {
-	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGALRM};
+	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGPROF};
 	stack_t stack = {.ss_sp = native.signal_stack, .ss_size = sizeof(native.signal_stack)};
 	struct sigaction action = {.sa_sigaction = on_signal,
 				   .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
@@ -240,9 +261,10 @@ int native_init(void)
 		return -ENOTSUP;
 	native.fs_base = read_fs_base();
 	native.code = map_at(CODE_BASE, CODE_PAGES * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
-	native.data = map_at(DATA_RW, DATA_RW_SIZE, PROT_READ | PROT_WRITE);
+	native.data = map_data();
+	native.counters = map_at(COUNTERS, PAGE, PROT_READ | PROT_WRITE);
 	read_only = map_at(DATA_RO, PAGE, PROT_READ | PROT_WRITE);
-	if (!native.code || !native.data || !read_only)
+	if (!native.code || !native.data || !native.counters || !read_only)
 		return -ENOMEM;
 	memset(native.code, 0xcc, CODE_PAGES * PAGE);
 	read_only_fill(read_only);
@@ -254,31 +276,29 @@ int native_init(void)
 	for (unsigned n = 0; n < ARRAY_SIZE(signals); n++)
 		if (sigaction(signals[n], &action, NULL))
 			return -errno;
-	if (setitimer(ITIMER_REAL, &tick, NULL))
+	if (setitimer(ITIMER_PROF, &tick, NULL))
 		return -errno;
 	return 0;
 }
 
 /* Bytes that reach past the code pages do not exist. */
-static void put_code(const struct trial *t)
+static size_t code_room(const struct trial *t)
 {
-	uint64_t at = t->in.rip - CODE_BASE, room = CODE_PAGES * PAGE - at;
-
-	memcpy(native.code + at, t->code, min((uint64_t)t->code_len, room));
+	return min((uint64_t)t->code_len, CODE_BASE + CODE_PAGES * PAGE - t->in.rip);
 }
 
-static void remove_code(const struct trial *t)
+static uint8_t *code_of(const struct trial *t)
 {
-	uint64_t at = t->in.rip - CODE_BASE, room = CODE_PAGES * PAGE - at;
-
-	memset(native.code + at, 0xcc, min((uint64_t)t->code_len, room));
+	return native.code + (t->in.rip - CODE_BASE);
 }
 
 void native_run(const struct trial *t, struct outcome *out)
 {
 	out->failure[0] = 0;
 	memcpy(native.data, t->data, DATA_RW_SIZE);
-	put_code(t);
+	memset(native.counters, 0, PAGE);
+	memcpy(native.counters, t->counters, sizeof(t->counters));
+	memcpy(code_of(t), t->code, code_room(t));
 	memcpy(native_gpr, t->in.gpr, sizeof(native_gpr));
 	native_frame[0] = t->in.rip;
 	native_frame[1] = t->in.selector[SEG_CS];
@@ -293,5 +313,6 @@ void native_run(const struct trial *t, struct outcome *out)
 	native.out = out;
 	native_enter();
 	memcpy(out->data, native.data, DATA_RW_SIZE);
-	remove_code(t);
+	memcpy(out->code, code_of(t), code_room(t));
+	memset(code_of(t), 0xcc, code_room(t));
 }

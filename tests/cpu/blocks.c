@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The runs of each block:
+ *   1. interpreter, and host CPU;
+ *   2. translator, from the same state: the block is translated while it runs;
+ *   3. translator again: its parts are joined by now;
+ *   4. both, after a byte of the code was changed from outside, and
+ *   5. translator, with the byte as it was.
+ * Everything is compared: registers, flags, FPU, memory, the code itself, vector, error code and
+ * address of the fault.
+ *
+ * The host CPU runs in this process, so it gets only what the interpreter has shown to stay within
+ * the trial's pages.
+ */
+#include "cpu/blocks.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cpu/address.h"
+#include "cpu/block.h"
+#include "cpu/differ.h"
+#include "cpu/native.h"
+
+#define HIDE_LEN 2 /* of what hides undefined flags */
+
+/* Reasons not to ask the host, beside those of the generator. */
+#define REASON_ESCAPES "it leaves the trial's memory, or enters the host's kernel"
+#define REASON_CODE    "it has changed its code"
+#define REASON_ENDLESS "it does not end"
+
+struct run {
+	const struct blocks_options *o;
+	const struct generator *g;
+	struct guest *interpreter, *translator;
+	struct block_trial b;
+	struct outcome first, other, on_host;
+	struct line line;
+	const char *step; /* which run differs */
+	unsigned poke_at;
+	uint8_t poke;
+	bool is_host_asked; /* otherwise host_reason */
+	const char *host_reason;
+};
+
+struct reason {
+	const char *text;
+	uint64_t count;
+};
+
+struct totals {
+	uint64_t blocks, insns, failed, undefined, on_host, vectors[32];
+	struct reason reasons[8];
+};
+
+/* Nothing is undefined of it. */
+static const struct insn_row no_row = {.name = "none"};
+
+/* ---- comparing ---- */
+
+static void compare_code(struct line *l, const struct trial *t, const struct outcome *a,
+			 const struct outcome *b)
+{
+	for (unsigned n = 0; n < t->code_len; n++) {
+		if (a->code[n] == b->code[n])
+			continue;
+		line_add(l, " code+%x=%02x (host %02x)", n, b->code[n], a->code[n]);
+		return;
+	}
+}
+
+static unsigned code_there(const struct trial *t)
+{
+	return (unsigned)min((uint64_t)t->code_len, CODE_BASE + CODE_PAGES * PAGE - t->in.rip);
+}
+
+/* Whether run->other differs from expected; the line says how. */
+static bool is_different(struct run *run, const char *step, const struct outcome *expected)
+{
+	struct trial *t = &run->b.t;
+
+	/* Of a code beyond the pages nothing is reported. */
+	memset(run->other.code + code_there(t), 0, CODE_MAX - code_there(t));
+	compare_outcomes(&run->line, &no_row, true, expected, &run->other);
+	if (!expected->failure[0] && !run->other.failure[0])
+		compare_code(&run->line, t, expected, &run->other);
+	run->step = step;
+	return run->line.len;
+}
+
+static void run_interpreter(struct run *run, struct outcome *out)
+{
+	guest_start(run->interpreter, &run->b.t, out);
+	memset(out->code + code_there(&run->b.t), 0, CODE_MAX - code_there(&run->b.t));
+}
+
+static void poke_both(struct run *run, uint8_t value)
+{
+	guest_poke_code(run->interpreter, &run->b.t, run->poke_at, value);
+	guest_poke_code(run->translator, &run->b.t, run->poke_at, value);
+}
+
+/* Code that has changed itself is written anew. */
+static void renew(struct run *run)
+{
+	if (guest_code_is_intact(run->interpreter, &run->b.t) &&
+	    guest_code_is_intact(run->translator, &run->b.t))
+		return;
+	guest_remove_code(run->interpreter, &run->b.t);
+	guest_remove_code(run->translator, &run->b.t);
+	guest_put_code(run->interpreter, &run->b.t);
+	guest_put_code(run->translator, &run->b.t);
+}
+
+/* ---- the host ---- */
+
+static bool is_page_of_trial(uint64_t address)
+{
+	return is_harmless(address) ||
+	       (address >= CODE_BASE - PAGE && address < CODE_BASE + (CODE_PAGES + 1) * PAGE);
+}
+
+/* INT n, SYSCALL and SYSENTER, which the guest's kernel refuses and the host's does not. */
+static bool enters_kernel(const struct trial *t, const struct outcome *out)
+{
+	uint64_t at = out->state.rip - t->in.rip;
+	char text[64];
+
+	if (at >= t->code_len)
+		return false;
+	disassemble(out->code + at, t->code_len - (unsigned)at, t->size, out->state.rip, text,
+		    sizeof(text));
+	return strstr(text, "int") || strstr(text, "sys");
+}
+
+static const char *why_not_host(const struct run *run)
+{
+	const struct outcome *out = &run->first;
+
+	if (run->b.host_reason)
+		return run->b.host_reason;
+	if (out->failure[0])
+		return REASON_ENDLESS;
+	if (!guest_code_is_intact(run->interpreter, &run->b.t))
+		return REASON_CODE;
+	if (out->vector == VEC_PF && !is_page_of_trial(out->cr2))
+		return REASON_ESCAPES;
+	if (out->vector != VEC_BP && enters_kernel(&run->b.t, out))
+		return REASON_ESCAPES;
+	return NULL;
+}
+
+/* The row of the instruction at which the trial ended by a fault. */
+static const struct insn_row *row_at_end(const struct run *run)
+{
+	const struct trial *t = &run->b.t;
+	uint64_t at = run->on_host.state.rip - t->in.rip;
+	struct insn i;
+
+	if (run->on_host.vector == VEC_BP || at >= t->code_len ||
+	    !decode(t->code + at, t->code_len - (unsigned)at, t->size, run->g->features, 0, &i) ||
+	    i.row >= nr_insn_rows)
+		return &no_row;
+	return &insn_rows[i.row];
+}
+
+static bool differs_from_host(struct run *run)
+{
+	const struct insn_row *row;
+
+	run->host_reason = why_not_host(run);
+	run->is_host_asked = !run->host_reason;
+	if (!run->is_host_asked)
+		return false;
+	native_run(&run->b.t, &run->on_host);
+	row = row_at_end(run);
+	compare_outcomes(&run->line, row, row == &no_row, &run->on_host, &run->first);
+	run->step = "interpreter against host CPU";
+	return run->line.len;
+}
+
+/* ---- one block ---- */
+
+/* After code_len bytes have been written on both sides. */
+static bool differs_on_engine(struct run *run)
+{
+	static struct outcome poked;
+
+	guest_start(run->translator, &run->b.t, &run->other);
+	if (is_different(run, "translator", &run->first))
+		return true;
+	renew(run);
+	guest_start(run->translator, &run->b.t, &run->other);
+	if (is_different(run, "translator, second run", &run->first))
+		return true;
+	renew(run);
+	poke_both(run, run->poke);
+	run_interpreter(run, &poked);
+	guest_start(run->translator, &run->b.t, &run->other);
+	if (!poked.failure[0] && is_different(run, "translator, changed byte", &poked))
+		return true;
+	poke_both(run, run->b.t.code[run->poke_at]);
+	renew(run);
+	guest_start(run->translator, &run->b.t, &run->other);
+	return is_different(run, "translator, byte as it was", &run->first);
+}
+
+static bool differs(struct run *run)
+{
+	bool result;
+
+	guest_put_code(run->interpreter, &run->b.t);
+	guest_put_code(run->translator, &run->b.t);
+	run_interpreter(run, &run->first);
+	/* Where the time ends the run is anybody's guess. */
+	result = !run->first.failure[0] && (differs_from_host(run) || differs_on_engine(run));
+	if (run->first.failure[0])
+		run->host_reason = REASON_ENDLESS;
+	guest_remove_code(run->interpreter, &run->b.t);
+	guest_remove_code(run->translator, &run->b.t);
+	return result;
+}
+
+static void draw_poke(struct run *run, struct rng *r)
+{
+	run->poke_at = run->b.t.code_len ? rng_below(r, run->b.t.code_len) : 0;
+	run->poke = rng_below(r, 3) ? run->b.t.code[run->poke_at] ^ 1u << rng_below(r, 8)
+				    : (uint8_t)rng_next(r);
+}
+
+/*
+ * Changed code may be an instruction with undefined results: then the difference means nothing. Such
+ * an instruction that the block had from the start is followed by one that hides them.
+ */
+static bool is_code_undefined(const struct run *run, const uint8_t *code)
+{
+	const struct trial *t = &run->b.t;
+	struct insn i;
+
+	for (unsigned at = 0; at < t->code_len; at++) {
+		unsigned len = decode(code + at, CODE_MAX - HIDE_LEN - at, CODE_64,
+				      run->g->features, 0, &i);
+
+		if (len && i.row < nr_insn_rows && row_is_undefined(&insn_rows[i.row]) &&
+		    memcmp(code + at, t->code + at, len + HIDE_LEN) != 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_undefined(const struct run *run)
+{
+	uint8_t code[CODE_MAX], first[CODE_MAX], other[CODE_MAX];
+
+	memcpy(code, run->b.t.code, sizeof(code));
+	memcpy(first, code, sizeof(code));
+	memcpy(first, run->first.code, code_there(&run->b.t));
+	memcpy(other, code, sizeof(code));
+	memcpy(other, run->other.code, code_there(&run->b.t));
+	code[run->poke_at] = run->poke;
+	return is_code_undefined(run, code) || is_code_undefined(run, first) ||
+	       is_code_undefined(run, other);
+}
+
+/* Keeps the byte that is changed in the instruction it was in. */
+static unsigned piece_of_poke(const struct run *run)
+{
+	unsigned n = 0;
+
+	while (n + 1 < run->b.nr && run->b.at[n + 1] <= run->poke_at)
+		n++;
+	return n;
+}
+
+/* Leaves out instructions while the block still differs. */
+static void shrink(struct run *run)
+{
+	unsigned left_out = 1;
+
+	while (left_out) {
+		left_out = 0;
+		for (unsigned n = run->b.nr; n--;) {
+			unsigned poked = piece_of_poke(run), poke_at = run->poke_at;
+			unsigned in_piece = poke_at - run->b.at[poked];
+			uint8_t poke = run->poke;
+
+			if (run->b.pieces[n].is_left_out)
+				continue;
+			run->b.pieces[n].is_left_out = true;
+			if (block_assemble(&run->b) && run->b.t.code_len) {
+				run->poke_at =
+					min(run->b.at[poked] + in_piece, run->b.t.code_len - 1);
+				if (differs(run)) {
+					left_out++;
+					continue;
+				}
+			}
+			run->b.pieces[n].is_left_out = false;
+			run->poke_at = poke_at;
+			run->poke = poke;
+			block_assemble(&run->b);
+		}
+	}
+	differs(run);
+}
+
+/* ---- output ---- */
+
+static void print_block(const struct run *run)
+{
+	const struct block_trial *b = &run->b;
+
+	for (unsigned n = 0; n < b->nr; n++) {
+		unsigned len = b->pieces[n].len;
+		char text[128];
+
+		if (b->pieces[n].is_left_out)
+			continue;
+		disassemble(b->t.code + b->at[n], len, CODE_64, b->t.in.rip + b->at[n], text,
+			    sizeof(text));
+		printf("  %" PRIx64 ":", b->t.in.rip + b->at[n]);
+		for (unsigned k = 0; k < 15; k++)
+			k < len ? printf(" %02x", b->t.code[b->at[n] + k]) : printf("   ");
+		printf(" %s\n", text);
+	}
+}
+
+static void print_start(const struct run *run)
+{
+	const struct trial *t = &run->b.t;
+
+	printf("  start: rflags=%" PRIx64 " gs_base=%" PRIx64 " fcw=%x mxcsr=%x", t->in.rflags,
+	       t->in.gs_base, t->in.fpu.fcw, t->in.fpu.mxcsr);
+	for (unsigned n = 0; n < 16; n++)
+		printf(" r%u=%" PRIx64, n, t->in.gpr[n]);
+	printf("\n  changed byte: +%x = %02x\n", run->poke_at, run->poke);
+}
+
+/* Returns whether it is a difference. */
+static bool report(struct run *run, uint64_t number)
+{
+	char found[1024];
+	const char *step = run->step;
+
+	snprintf(found, sizeof(found), "%s", run->line.text);
+	shrink(run);
+	if (run->line.len && is_undefined(run))
+		return false;
+	printf("block %" PRIu64 " of seed %" PRIu64 " differs (%s; expected values as host):%s\n",
+	       number, run->o->seed, step, found);
+	if (!run->line.len) {
+		printf("  not again: what comes before it matters\n");
+		return true;
+	}
+	printf("  shrunk (%s):%s, ends at %" PRIx64 " with vector %u\n", run->step, run->line.text,
+	       run->first.state.rip, run->first.vector);
+	print_block(run);
+	print_start(run);
+	fflush(stdout);
+	return true;
+}
+
+static void count_reason(struct totals *totals, const char *text)
+{
+	for (unsigned n = 0; n < ARRAY_SIZE(totals->reasons); n++) {
+		struct reason *reason = &totals->reasons[n];
+
+		if (reason->text && reason->text != text)
+			continue;
+		reason->text = text;
+		reason->count++;
+		return;
+	}
+}
+
+static void print_summary(const struct totals *totals)
+{
+	printf("outcomes:");
+	for (unsigned v = 0; v < ARRAY_SIZE(totals->vectors); v++)
+		if (totals->vectors[v])
+			printf(" %s%u: %" PRIu64, v == VEC_BP ? "completed, vector " : "vector ", v,
+			       totals->vectors[v]);
+	printf("\ncompared with the host CPU too: %" PRIu64
+	       " blocks; interpreter against translator"
+	       " only:",
+	       totals->on_host);
+	for (unsigned n = 0; n < ARRAY_SIZE(totals->reasons) && totals->reasons[n].text; n++)
+		printf(" %" PRIu64 " (%s)", totals->reasons[n].count, totals->reasons[n].text);
+	printf("\n%" PRIu64 " blocks, %" PRIu64 " instructions: %" PRIu64 " blocks differ, %" PRIu64
+	       " more in what became undefined when their code changed\n",
+	       totals->blocks, totals->insns, totals->failed, totals->undefined);
+}
+
+static void run_one(struct run *run, uint64_t number, struct totals *totals)
+{
+	const struct blocks_options *o = run->o;
+	struct rng seeds = {.state = o->seed}, r;
+	unsigned length;
+
+	r.state = rng_next(&seeds) ^ number * 0x9e3779b97f4a7c15;
+	r.state = rng_next(&r);
+	length = o->length_min + rng_below(&r, o->length_max - o->length_min + 1);
+	do
+		block_generate(run->g, &r, length, &run->b);
+	while (!block_assemble(&run->b) || !run->b.t.code_len);
+	draw_poke(run, &r);
+	totals->blocks++;
+	totals->insns += run->b.nr;
+	run->is_host_asked = false;
+	if (differs(run)) {
+		bool is_difference = report(run, number);
+
+		totals->failed += is_difference;
+		totals->undefined += !is_difference;
+		return;
+	}
+	totals->on_host += run->is_host_asked;
+	if (!run->is_host_asked)
+		count_reason(totals, run->host_reason);
+	if (!run->first.failure[0])
+		totals->vectors[run->first.vector & 31]++;
+}
+
+uint64_t blocks_run(const struct blocks_options *o, const struct generator *g,
+		    struct guest *interpreter, struct guest *translator)
+{
+	static struct totals totals;
+	static struct run run;
+
+	run.o = o;
+	run.g = g;
+	run.interpreter = interpreter;
+	run.translator = translator;
+	for (uint64_t n = 0; n < o->count && totals.failed < o->failures_max; n++)
+		run_one(&run, o->first + n, &totals);
+	print_summary(&totals);
+	return totals.failed;
+}
