@@ -19,11 +19,8 @@
 #include "engine/soft/soft.h"
 #include "engine/soft/translate/code.h"
 
-/*
- * With the rest of a VM's state this stays below the 16 MiB a VM may cost beside its guest's
- * memory.
- */
-#define DEFAULT_SIZE (6 * MIB)
+/* Debian's boot decodes this much; with less, blocks are dropped that are wanted again. */
+#define DEFAULT_SIZE (24 * MIB)
 #define MIN_SIZE     (256 * KIB)
 #define NR_PARTS     8
 
