@@ -23,6 +23,7 @@
 #include "cpu/differ.h"
 #include "cpu/native.h"
 
+#define PATIENCE 100 /* ticks for a block that ends in the interpreter */
 #define HIDE_LEN 2 /* of what hides undefined flags */
 
 /* Reasons not to ask the host, beside those of the generator. */
@@ -197,7 +198,10 @@ static bool differs_on_engine(struct run *run)
 	renew(run);
 	poke_both(run, run->poke);
 	run_interpreter(run, &poked);
+	/* It is waited for if it should end, although it may be slow where code changes often. */
+	guest_set_patience(run->translator, poked.failure[0] ? 2 : PATIENCE);
 	guest_start(run->translator, &run->b.t, &run->other);
+	guest_set_patience(run->translator, PATIENCE);
 	if (!poked.failure[0] && is_different(run, "translator, changed byte", &poked))
 		return true;
 	poke_both(run, run->b.t.code[run->poke_at]);
@@ -432,6 +436,7 @@ uint64_t blocks_run(const struct blocks_options *o, const struct generator *g,
 	run.g = g;
 	run.interpreter = interpreter;
 	run.translator = translator;
+	guest_set_patience(translator, PATIENCE);
 	for (uint64_t n = 0; n < o->count && totals.failed < o->failures_max; n++)
 		run_one(&run, o->first + n, &totals);
 	print_summary(&totals);

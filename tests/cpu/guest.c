@@ -54,6 +54,7 @@ struct guest {
 	uint32_t features[NR_CPUID_WORDS];
 	struct kvm_sregs sregs;	     /* as the next trial of 64-bit code wants them */
 	volatile sig_atomic_t ticks; /* in the trial in progress */
+	int patience;		     /* so many end it */
 	bool has_other_segments;     /* the last trial has loaded segment registers */
 };
 
@@ -183,6 +184,7 @@ struct guest *guest_new(const char *accel, bool is_translated, uint64_t fs_base,
 
 	if (!g || !cpuid)
 		goto fail;
+	g->patience = 2;
 	g->xcr0 = xcr0 & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
 	g->engine = engine_open(accel, &options, err);
 	g->mem = mem_new();
@@ -333,6 +335,11 @@ static int save_state(struct guest *g, struct outcome *out)
 	return 0;
 }
 
+void guest_set_patience(struct guest *g, int ticks)
+{
+	g->patience = ticks;
+}
+
 void guest_tick(void *guest)
 {
 	struct guest *g = guest;
@@ -349,7 +356,7 @@ static void run_to_handler(struct guest *g, struct outcome *out)
 	g->ticks = 0;
 	do
 		r = engine_vcpu_run(g->vcpu);
-	while (r == -EINTR && g->ticks < 2);
+	while (r == -EINTR && g->ticks < g->patience);
 	if (r == -EINTR) {
 		snprintf(out->failure, sizeof(out->failure), "does not end");
 		return;

@@ -23,6 +23,9 @@ const uint32_t *guest_features(const struct guest *g);
 /* Any time, from signal handlers too: the second one in a trial ends it. */
 void guest_tick(void *guest);
 
+/* Another number than the second. */
+void guest_set_patience(struct guest *g, int ticks);
+
 /* Puts the code there, runs it, and takes it away again. */
 void guest_run(struct guest *g, const struct trial *t, struct outcome *out);
 

@@ -20,7 +20,7 @@ uint64_t native_xcr0(void);
 void native_run(const struct trial *t, struct outcome *out);
 
 /* Calls fn every NATIVE_TICK_US from a signal handler, for the other side to see that it hangs. */
-#define NATIVE_TICK_US 20000 /* of CPU time: two ticks in a trial of microseconds mean a loop */
+#define NATIVE_TICK_US 4000 /* of CPU time: two ticks in a trial of microseconds mean a loop */
 void native_on_tick(void (*fn)(void *ctx), void *ctx);
 
 #endif
