@@ -21,6 +21,7 @@ struct draw {
 	struct trial scratch; /* the instruction being drawn; its data become the block's */
 	bool is_for_host;     /* no code is written, and no instruction is half done at a fault */
 	unsigned counters;    /* in use */
+	unsigned calls;	      /* without a return as yet */
 	uint64_t rsp;
 };
 
@@ -312,17 +313,19 @@ static void draw_indirect_branch(struct draw *d)
 
 static void draw_call_or_return(struct draw *d)
 {
-	switch (rng_below(d->r, 5)) {
-	case 0:
-		PIECE(d, 0xc2, 8 * rng_below(d->r, 3), 0);
-		break;
-	case 1:
-		PIECE(d, 0xc3);
-		break;
-	default:
+	/* A return that nothing has called mostly ends the block. */
+	bool is_return = d->calls ? rng_below(d->r, 2) : rng_one_in(d->r, 16);
+
+	if (!is_return) {
+		d->calls++;
 		lead_forward(d, PIECE(d, 0xe8, 0, 0, 0, 0), 4, 12);
-		break;
+		return;
 	}
+	d->calls -= !!d->calls;
+	if (rng_below(d->r, 2))
+		PIECE(d, 0xc2, 8 * rng_below(d->r, 3), 0);
+	else
+		PIECE(d, 0xc3);
 }
 
 /* ---- the code as data ---- */
