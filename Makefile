@@ -30,7 +30,7 @@ UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
 GUEST_SRCS := $(sort $(wildcard tests/guest/*.S))
 GUESTS     := $(GUEST_SRCS:%.S=$(BUILD)/%.elf)
 
-.PHONY: all run check check-unit check-san bench fuzz clean deps
+.PHONY: all run check check-cpu check-unit check-san bench fuzz clean deps
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/bantam
@@ -116,7 +116,7 @@ bench-programs: $(BUILD)/bench/programs $(BUILD)/bench/engine.cpio
 
 # Everything that `check` runs, in this order.
 CHECKS = tools/check-layers tools/check-headers tools/check-format $(UNIT_BINS) \
-	$(BUILD)/tests/cpu/compare tests/fuzz.sh bench/engine/check \
+	tests/cpu.sh tests/fuzz.sh bench/engine/check \
 	$(sort $(wildcard tests/e2e/*.sh tests/e2e/*.py))
 .PHONY: check-programs
 check-programs: $(UNIT_BINS) $(GUESTS) $(BUILD)/tests/cpu/compare bench-programs
@@ -124,6 +124,11 @@ check-programs: $(UNIT_BINS) $(GUESTS) $(BUILD)/tests/cpu/compare bench-programs
 $(BUILD)/tests/guest/%.elf: tests/guest/%.S tests/guest/multiboot.inc tests/guest/link.ld
 	@mkdir -p $(@D)
 	$(CC) -m32 -nostdlib -static -no-pie -Wl,--build-id=none,--no-warn-rwx-segments,-T,tests/guest/link.ld -o $@ $<
+
+# Ten million random blocks on interpreter, translator and host CPU.
+CPU_BLOCKS ?= 10000000
+check-cpu: $(BUILD)/tests/cpu/compare
+	@BUILD=$(BUILD) BLOCKS=$(CPU_BLOCKS) SEED=$$(date +%s) tests/cpu.sh blocks
 
 check-unit: $(UNIT_BINS)
 	@failed=0; for t in $(UNIT_BINS); do $$t || failed=1; done; exit $$failed

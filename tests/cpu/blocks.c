@@ -24,7 +24,6 @@
 #include "cpu/native.h"
 
 #define PATIENCE 100 /* ticks for a block that ends in the interpreter */
-#define HIDE_LEN 2 /* of what hides undefined flags */
 
 /* Reasons not to ask the host, beside those of the generator. */
 #define REASON_ESCAPES "it leaves the trial's memory, or enters the host's kernel"
@@ -233,26 +232,71 @@ static void draw_poke(struct run *run, struct rng *r)
 				    : (uint8_t)rng_next(r);
 }
 
-/*
- * Changed code may be an instruction with undefined results: then the difference means nothing. Such
- * an instruction that the block had from the start is followed by one that hides them.
- */
-static bool is_code_undefined(const struct run *run, const uint8_t *code)
+static bool is_piece_there(const struct run *run, unsigned n, const uint8_t *code)
 {
-	const struct trial *t = &run->b.t;
-	struct insn i;
+	const struct block_trial *b = &run->b;
 
-	for (unsigned at = 0; at < t->code_len; at++) {
-		unsigned len = decode(code + at, CODE_MAX - HIDE_LEN - at, CODE_64,
-				      run->g->features, 0, &i);
+	return !b->pieces[n].is_left_out &&
+	       !memcmp(code + b->at[n], b->t.code + b->at[n], b->pieces[n].len);
+}
 
-		if (len && i.row < nr_insn_rows && row_is_undefined(&insn_rows[i.row]) &&
-		    memcmp(code + at, t->code + at, len + HIDE_LEN) != 0)
+/* Whether an instruction of the block stands there as it was drawn. */
+static bool is_as_drawn(const struct run *run, const uint8_t *code, unsigned at)
+{
+	for (unsigned n = 0; n < run->b.nr; n++)
+		if (run->b.at[n] == at && is_piece_there(run, n, code))
+			return true;
+	return false;
+}
+
+#define BRANCHES_MAX 4
+
+/* Follows changed code until it is as it was again: whether something undefined is on the way. */
+static bool meets_undefined(const struct run *run, const uint8_t *code, unsigned at,
+			    unsigned branches)
+{
+	while (at < run->b.t.code_len && !is_as_drawn(run, code, at)) {
+		struct insn i;
+		unsigned len = decode(code + at, CODE_MAX - at, CODE_64, run->g->features, 0, &i);
+
+		if (!len || i.row >= nr_insn_rows)
+			return false;
+		if (row_is_undefined(&insn_rows[i.row]))
+			return true;
+		at += len;
+		if ((insn_rows[i.row].op[0] == O_Jb || insn_rows[i.row].op[0] == O_Jz) &&
+		    branches && meets_undefined(run, code, at + (unsigned)i.imm, branches - 1))
 			return true;
 	}
 	return false;
 }
 
+static bool is_code_undefined(const struct run *run, const uint8_t *code)
+{
+	for (unsigned n = 0; n < run->b.nr; n++)
+		if (!run->b.pieces[n].is_left_out && !is_piece_there(run, n, code) &&
+		    meets_undefined(run, code, run->b.at[n], BRANCHES_MAX))
+			return true;
+	return false;
+}
+
+/* It ended between an instruction with undefined flags and what hides them. */
+static bool ends_unhidden(const struct run *run)
+{
+	for (unsigned n = 0; n < run->b.nr; n++) {
+		const struct piece *p = &run->b.pieces[n];
+
+		if (p->insn_len < p->len &&
+		    run->first.state.rip == run->b.t.in.rip + run->b.at[n] + p->insn_len)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Changed code may be an instruction with undefined results: then the difference means nothing. Such
+ * an instruction that the block had from the start is followed by one that hides them.
+ */
 static bool is_undefined(const struct run *run)
 {
 	uint8_t code[CODE_MAX], first[CODE_MAX], other[CODE_MAX];
@@ -263,8 +307,8 @@ static bool is_undefined(const struct run *run)
 	memcpy(other, code, sizeof(code));
 	memcpy(other, run->other.code, code_there(&run->b.t));
 	code[run->poke_at] = run->poke;
-	return is_code_undefined(run, code) || is_code_undefined(run, first) ||
-	       is_code_undefined(run, other);
+	return ends_unhidden(run) || is_code_undefined(run, code) ||
+	       is_code_undefined(run, first) || is_code_undefined(run, other);
 }
 
 /* Keeps the byte that is changed in the instruction it was in. */

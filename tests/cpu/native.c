@@ -183,7 +183,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 		     :
 		     :
 		     : "memory", "cc");
-	if (number == SIGPROF) {
+	if (number == SIGPROF || number == SIGALRM) {
 		if (!out && native.on_tick)
 			native.on_tick(native.on_tick_ctx);
 		if (!out || native.ticks++ < 1)
@@ -249,12 +249,14 @@ void native_on_tick(void (*fn)(void *ctx), void *ctx)
 
 int native_init(void)
 {
-	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGPROF};
+	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGPROF, SIGALRM};
 	stack_t stack = {.ss_sp = native.signal_stack, .ss_size = sizeof(native.signal_stack)};
 	struct sigaction action = {.sa_sigaction = on_signal,
 				   .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
 	struct itimerval tick = {.it_interval.tv_usec = NATIVE_TICK_US,
 				 .it_value.tv_usec = NATIVE_TICK_US};
+	struct itimerval sleep_tick = {.it_interval.tv_sec = NATIVE_SLEEP_TICK_S,
+				       .it_value.tv_sec = NATIVE_SLEEP_TICK_S};
 	uint8_t *read_only;
 
 	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT) || (native_xcr0() & 3) != 3)
@@ -276,7 +278,7 @@ int native_init(void)
 	for (unsigned n = 0; n < ARRAY_SIZE(signals); n++)
 		if (sigaction(signals[n], &action, NULL))
 			return -errno;
-	if (setitimer(ITIMER_PROF, &tick, NULL))
+	if (setitimer(ITIMER_PROF, &tick, NULL) || setitimer(ITIMER_REAL, &sleep_tick, NULL))
 		return -errno;
 	return 0;
 }
@@ -315,4 +317,7 @@ void native_run(const struct trial *t, struct outcome *out)
 	memcpy(out->data, native.data, DATA_RW_SIZE);
 	memcpy(out->code, code_of(t), code_room(t));
 	memset(code_of(t), 0xcc, code_room(t));
+	/* Stores may have gone beyond it. */
+	if (memcmp(native.code, native.code + 1, CODE_PAGES * PAGE - 1) != 0)
+		memset(native.code, 0xcc, CODE_PAGES * PAGE);
 }

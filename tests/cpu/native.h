@@ -19,8 +19,9 @@ uint64_t native_xcr0(void);
 
 void native_run(const struct trial *t, struct outcome *out);
 
-/* Calls fn every NATIVE_TICK_US from a signal handler, for the other side to see that it hangs. */
-#define NATIVE_TICK_US 4000 /* of CPU time: two ticks in a trial of microseconds mean a loop */
+/* Calls fn in every tick from a signal handler, for the other side to see that it hangs. */
+#define NATIVE_SLEEP_TICK_S 1	 /* as well, for a vCPU that is halted */
+#define NATIVE_TICK_US	    4000 /* of CPU time: two ticks in a trial of microseconds mean a loop */
 void native_on_tick(void (*fn)(void *ctx), void *ctx);
 
 #endif
