@@ -251,10 +251,13 @@ static inline bool uses_mmx_register(const struct insn *i, const struct thunk *t
 static void mmx_prepare(struct cpu *c, const struct insn *i, const struct thunk *t,
 			struct operand *o)
 {
-	check_by_attr(c, i, t->attr);
+	bool is_mmx = uses_mmx_register(i, t);
+
+	/* CVTPI2PS and CVTPI2PD of memory do not mind what x87 exception is pending. */
+	check_by_attr(c, i, is_mmx ? t->attr : t->attr & (uint16_t)~A_MMX);
 	operand_prepare(c, i, t, o);
 	/* Before a store that may fault, as hardware does: the next attempt finds it done. */
-	if (uses_mmx_register(i, t))
+	if (is_mmx)
 		mmx_enter(&c->fpu);
 }
 
