@@ -387,6 +387,8 @@ static void prepare_translation(const struct block_cache *bc, struct block *b)
 	b->translation = NULL;
 	b->heat = 0;
 	b->scattered = 0;
+	b->run_failures = 0;
+	b->has_no_runs = false;
 	list_init(&b->incoming);
 	b->first = b->insns[0].exec;
 	if (!bc->vm->code)
@@ -500,16 +502,31 @@ void block_scattered(struct cpu *c)
 	c->scattered_site = 0;
 }
 
-void block_join(struct cpu *c, struct block *b)
+/* After so many runs of accesses that were not to be had, every access has a check of its own. */
+#define RUN_FAILURES_MAX 64
+
+static void run_failed(struct block_cache *bc, struct block *b)
+{
+	if (!atomic_load_explicit(&b->is_valid, memory_order_relaxed) ||
+	    ++b->run_failures < RUN_FAILURES_MAX)
+		return;
+	b->has_no_runs = true;
+	code_renew(bc->vm->code, b);
+}
+
+void block_left(struct cpu *c, struct block *b)
 {
 	struct block_cache *bc = c->vm->blocks;
 
 	pthread_mutex_lock(&bc->lock);
-	if (!c->is_traced && b->translation &&
+	if (c->link && !c->is_traced && b->translation &&
 	    atomic_load_explicit(&b->is_valid, memory_order_relaxed))
 		code_link(c->vm->code, c->link, b);
+	if (c->failed_run)
+		run_failed(bc, c->failed_run);
 	pthread_mutex_unlock(&bc->lock);
 	c->link = NULL;
+	c->failed_run = NULL;
 }
 
 /* ---- invalidation ---- */

@@ -35,6 +35,8 @@ struct block {
 	struct list incoming;
 	exec_fn first; /* of insns[0], whose exec may be x_heat() or x_translated() */
 	_Atomic uint16_t heat;
+	uint16_t run_failures;
+	bool has_no_runs;      /* of accesses, because they cross pages too often */
 	uint64_t scattered;    /* instructions whose accesses are all over memory, a bit each */
 	struct list page_node; /* blocks of the same page */
 	struct insn insns[];   /* nr + 1 */
@@ -67,8 +69,11 @@ void block_make_hot(struct cpu *c, struct block *b);
 /* The site c->scattered_site - 1 of translated code has been found to be scattered. */
 void block_scattered(struct cpu *c);
 
-/* c came from translated code by c->link, and b is the block it wanted: joins them. */
-void block_join(struct cpu *c, struct block *b);
+/*
+ * c came from translated code by c->link, and b is the block it wanted: joins them. Or it came from
+ * c->failed_run.
+ */
+void block_left(struct cpu *c, struct block *b);
 
 /*
  * The block at c->rip in c->mode, found or decoded. Faults (instruction fetch) leave by the unwind

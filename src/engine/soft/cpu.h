@@ -262,6 +262,7 @@ struct cpu {
 		uint32_t host_mxcsr;
 		uint32_t fill; /* for GATE_FILL_*: site, and above 16 bits the length of the span */
 		uint64_t tmp, tmp2, saved_rcx;
+		uint64_t value; /* from memory, that the last comparison was with (struct recipe) */
 		uintptr_t addends[RUNS_MAX]; /* of runs whose site is scattered */
 		uint64_t host_rsp;	     /* of the thread's own stack */
 		struct cpu *self;
@@ -288,10 +289,11 @@ struct cpu {
 	uint32_t site_misses[NR_SITES];
 	uint64_t site_times[NR_SITES];
 	uint32_t scattered_site; /* one that was found to be so, plus 1 */
-	struct link *link;   /* by which it went to the run loop; valid until the next safe point */
-	bool interpret_once; /* the block at rip, whatever translation it has */
-	struct insn single[2]; /* the instruction it has the interpreter run */
-	bool is_in_code;       /* it is running, or has called the interpreter */
+	struct link *link; /* by which it went to the run loop; valid until the next safe point */
+	struct block *failed_run; /* one whose run of accesses crosses pages; as link */
+	bool interpret_once;	  /* the block at rip, whatever translation it has */
+	struct insn single[2];	  /* the instruction it has the interpreter run */
+	bool is_in_code;	  /* it is running, or has called the interpreter */
 	struct cpu_stats stats;
 	uint64_t *
 		singles; /* instructions it had the interpreter run, by row: nr_insn_rows + 1 of them */

@@ -310,11 +310,12 @@ static void run_blocks(struct cpu *c)
 
 	block_set_chaining(c, true);
 	c->link = NULL;
+	c->failed_run = NULL;
 	while (likely(!atomic_load_explicit(&c->requests, memory_order_relaxed)) &&
 	       likely(!c->is_halted)) {
 		b = block_find(c);
-		if (c->link)
-			block_join(c, b);
+		if (c->link || c->failed_run)
+			block_left(c, b);
 		run_block(c, b);
 	}
 }

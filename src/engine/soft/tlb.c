@@ -5,7 +5,7 @@
  * vol. 3, 4.10); those of the kernel's TLBs that are not global belong to the current one. vCPU
  * thread except where noted.
  */
-#include "engine/soft/cache.h"
+#include "engine/soft/cache_impl.h"
 #include "engine/soft/mmu.h"
 #include "engine/soft/mmu_impl.h"
 #include "engine/soft/soft.h"
@@ -154,6 +154,7 @@ void tlb_init(struct cpu *c)
 		clear_entry(&c->tlb_slow[n]);
 	c->spaces[0].is_valid = c->spaces[0].has_tlb = true;
 	c->space = &c->spaces[0];
+	jump_cache_clear(c);
 }
 
 /* ---- sites of translated code ---- */

@@ -221,6 +221,12 @@ void code_detach(struct code_cache *cc, struct block *b)
 	t->block = NULL;
 }
 
+void code_renew(struct code_cache *cc, struct block *b)
+{
+	code_detach(cc, b);
+	atomic_store_explicit(&b->heat, (uint16_t)(cc->heat - 1), memory_order_relaxed);
+}
+
 void code_scattered(struct code_cache *cc, unsigned site)
 {
 	struct translation *t = cc->owners[site].translation;
@@ -229,8 +235,7 @@ void code_scattered(struct code_cache *cc, unsigned site)
 	if (!b || b->translation != t)
 		return;
 	b->scattered |= BIT64(cc->owners[site].insn);
-	code_detach(cc, b);
-	atomic_store_explicit(&b->heat, (uint16_t)(cc->heat - 1), memory_order_relaxed);
+	code_renew(cc, b);
 }
 
 /* ---- translating ---- */

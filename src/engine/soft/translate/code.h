@@ -58,6 +58,9 @@ void code_translate(struct code_cache *cc, struct cpu *c, struct block *b);
 /* Takes the translation from b, and every jump into it. */
 void code_detach(struct code_cache *cc, struct block *b);
 
+/* The same, and the next run translates it anew. */
+void code_renew(struct code_cache *cc, struct block *b);
+
 /* The block that owns the site is translated again, with a look into the TLB at that place. */
 void code_scattered(struct code_cache *cc, unsigned site);
 

@@ -89,12 +89,12 @@ static struct out *out_new(struct emitter *e, unsigned kind, uint8_t *site)
 
 void emit_slow(struct emitter *e, const struct insn *i, uint8_t *site, unsigned how)
 {
-	out_new(e, how & MEM_END ? OUT_SLOW_END : OUT_SLOW, site);
+	out_new(e, how & (MEM_END | MEM_LEAVE) ? OUT_SLOW_END : OUT_SLOW, site);
 }
 
 struct out *out_for_site(struct emitter *e, uint8_t *jump, unsigned how)
 {
-	return out_new(e, how & MEM_END ? OUT_SLOW_END : OUT_SLOW, jump);
+	return out_new(e, how & (MEM_END | MEM_LEAVE) ? OUT_SLOW_END : OUT_SLOW, jump);
 }
 
 /* A jump that is taken when the word at m is 0; what flags the guest needs stay. */
@@ -447,6 +447,8 @@ static void write_fill_after(struct emitter *e, const struct out *out, const str
 	write_fill(e, out, out->delta);
 	found = asm_jcc(&e->o, CC_E);
 	flags_restore(&e->o, 0);
+	asm_mov_imm(&e->o, H_RAX, (uintptr_t)e->block);
+	asm_store(&e->o, 8, FRAME(offsetof(struct cpu, failed_run)), H_RAX);
 	load_target(e, i->off + i->len);
 	emit_jump_gate(e, GATE_LEAVE_RUN);
 	if (!e->o.is_full)

@@ -56,6 +56,7 @@ struct translation;
 #define FRAME_MXCSR	offsetof(struct cpu, translated.host_mxcsr)
 #define FRAME_TMP	offsetof(struct cpu, translated.tmp) /* for one instruction */
 #define FRAME_TMP2	offsetof(struct cpu, translated.tmp2)
+#define FRAME_VALUE	offsetof(struct cpu, translated.value)
 #define FRAME_FILL	offsetof(struct cpu, translated.fill)
 #define SITE_LIMIT(n)	FRAME(offsetof(struct cpu, site_limits) + (n)*8)
 #define SITE_PAGE(n)	FRAME(offsetof(struct cpu, sites) + (n)*16)
@@ -81,6 +82,7 @@ struct record {
  */
 struct recipe {
 	bool is_valid, has_imm;
+	bool has_value, is_value_first; /* an operand is in FRAME_VALUE; it is the first */
 	enum { RECIPE_COMPARE, RECIPE_TEST, RECIPE_LOGIC, RECIPE_ADD, RECIPE_SUB } kind;
 	const struct insn *insn;
 	uint8_t size, dst, src; /* registers by offset, as in struct insn */
@@ -215,6 +217,8 @@ static inline void flags_written(struct emitter *e)
 }
 /* After flags_written(), by emitters of ALU instructions: i's flags may be worked out again. */
 void recipe_set(struct emitter *e, const struct insn *i);
+/* Whether a recipe whose registers (a bit each) must stay will be of use behind i. */
+bool recipe_is_wanted(const struct emitter *e, unsigned regs);
 
 /* ---- memory ---- */
 
@@ -224,6 +228,7 @@ void recipe_set(struct emitter *e, const struct insn *i);
 #define MEM_FREE_RCX BIT(5) /* RCX is */
 #define MEM_FLAGS    BIT(2) /* the guest's flags are in the host's afterwards; implies FREE_RAX */
 #define MEM_END	     BIT(3) /* after the slow path the block is left, rip is where it led */
+#define MEM_LEAVE    BIT(6) /* the same, of an instruction that could be followed by the next */
 #define MEM_ALIGNED  BIT(4) /* anything but a multiple of size goes to the slow path */
 
 /* Whether mem_access() can do this operand: most; not a RIP-relative one out of reach. */

@@ -22,6 +22,59 @@ static void op_reg_mem(struct emitter *e, const struct insn *i, unsigned opcode,
 
 /* ---- two operands ---- */
 
+/*
+ * CMP and TEST with memory, when flags will be needed after they had to be clobbered: the value is
+ * kept, and they can be worked out again. The interpreter does not keep it, so its way is another.
+ */
+static bool wants_value(const struct emitter *e, const struct insn *i, bool has_imm)
+{
+	if (has_imm)
+		return recipe_is_wanted(e, 0);
+	return !REG_IS_HIGH(i->reg) && recipe_is_wanted(e, 1u << i->reg / 8);
+}
+
+static void compare_kept(struct emitter *e, const struct insn *i, bool is_test, bool has_imm,
+			 bool is_value_first)
+{
+	struct mem_ref m = mem_access(e, i, size_of(i), MEM_READ | MEM_LEAVE);
+	unsigned size = size_of(i), is_byte = size == 1, value = e->scratch, reg = i->reg;
+	unsigned regs = has_imm ? 0 : 1u << reg / 8;
+	struct asm_out *o = &e->o;
+	struct recipe recipe = {.is_valid = true,
+				.has_imm = has_imm,
+				.has_value = true,
+				.is_value_first = is_value_first,
+				.kind = is_test ? RECIPE_TEST : RECIPE_COMPARE,
+				.insn = i,
+				.size = (uint8_t)size,
+				.dst = (uint8_t)reg,
+				.regs = (uint16_t)regs,
+				.imm = (int32_t)i->imm};
+
+	if (size < 4)
+		asm_rm(o, 4, is_byte ? 0x0fb6 : 0x0fb7, value, m);
+	else
+		asm_load(o, size, value, m);
+	asm_store(o, 8, FRAME(FRAME_VALUE), value);
+	if (has_imm && is_test) {
+		asm_rr(o, size, 0xf7 - is_byte, 0, value);
+		asm_imm(o, size, i->imm);
+	} else if (has_imm) {
+		asm_alu_ri(o, size, ALU_CMP, value, (int32_t)i->imm);
+	} else if (reg_is_in_frame(reg)) {
+		/* There is one scratch register: the value is used where it is kept. */
+		unsigned opcode = is_test ? 0x85 : is_value_first ? 0x39 : 0x3b;
+
+		asm_rm(o, size, opcode - is_byte, reg_get(e, reg, value), FRAME(FRAME_VALUE));
+	} else {
+		unsigned opcode = is_test ? 0x85 : is_value_first ? 0x39 : 0x3b;
+
+		asm_rr(o, size, opcode - is_byte, reg_get(e, reg, value), value);
+	}
+	flags_written(e);
+	e->recipe = recipe;
+}
+
 static bool alu_with_imm(struct emitter *e, const struct insn *i, unsigned n, unsigned target)
 {
 	unsigned size = size_of(i);
@@ -29,8 +82,13 @@ static bool alu_with_imm(struct emitter *e, const struct insn *i, unsigned n, un
 
 	if (is_mem(i)) {
 		unsigned how = (n == ALU_CMP ? MEM_READ : MEM_WRITE) | (reads ? MEM_FLAGS : 0);
-		struct mem_ref m = mem_access(e, i, size, how);
+		struct mem_ref m;
 
+		if (n == ALU_CMP && wants_value(e, i, true)) {
+			compare_kept(e, i, false, true, true);
+			return true;
+		}
+		m = mem_access(e, i, size, how);
 		emit_lock(e, i);
 		asm_alu_mi(&e->o, size, n, m, (int32_t)i->imm);
 	} else {
@@ -99,9 +157,14 @@ static bool alu_with_reg(struct emitter *e, const struct insn *i, unsigned n, un
 
 	if (is_mem(i)) {
 		bool is_stored = !is_to_reg && n != ALU_CMP;
-		struct mem_ref m = mem_access(
-			e, i, size, (is_stored ? MEM_WRITE : MEM_READ) | (reads ? MEM_FLAGS : 0));
+		struct mem_ref m;
 
+		if (n == ALU_CMP && wants_value(e, i, false)) {
+			compare_kept(e, i, false, false, !is_to_reg);
+			return true;
+		}
+		m = mem_access(e, i, size,
+			       (is_stored ? MEM_WRITE : MEM_READ) | (reads ? MEM_FLAGS : 0));
 		if (REG_IS_HIGH(i->reg)) {
 			alu_high_mem(e, i, n, is_to_reg, m);
 		} else if (is_to_reg) {
@@ -173,9 +236,14 @@ bool e_test(struct emitter *e, const struct insn *i)
 	unsigned opcode = size == 1 ? (has_imm ? 0xf6 : 0x84) : (has_imm ? 0xf7 : 0x85);
 
 	if (is_mem(i)) {
-		struct mem_ref m = mem_access(e, i, size, MEM_READ);
+		struct mem_ref m;
 		unsigned reg = 0;
 
+		if (wants_value(e, i, has_imm)) {
+			compare_kept(e, i, true, has_imm, true);
+			return true;
+		}
+		m = mem_access(e, i, size, MEM_READ);
 		if (!has_imm && REG_IS_HIGH(i->reg))
 			load_byte(e, i->reg, reg = e->scratch);
 		else if (!has_imm)

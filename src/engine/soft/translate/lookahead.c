@@ -143,6 +143,24 @@ bool recipe_lasts(const struct emitter *e)
 	return true;
 }
 
+bool recipe_is_wanted(const struct emitter *e, unsigned regs)
+{
+	for (unsigned n = e->at + 1; n < e->nr; n++) {
+		const struct insn *i = &e->insns[n];
+		const struct insn_row *row = &insn_rows[i->row];
+		bool is_jcc = row->emit == e_jcc;
+
+		/* A loop begins with the flags of its end. */
+		if (is_jcc && i->off + i->len + (int64_t)i->imm == e->page_off)
+			return true;
+		if (!is_jcc && !insn_is_plain(i))
+			return true;
+		if (insn_writes_all_flags(i) || insn_regs_written(i) & regs)
+			return false;
+	}
+	return false;
+}
+
 /*
  * Flags can be had again from what is in registers after a comparison, a logical operation, and an
  * addition or subtraction whose other operand is still there. RAX is all it takes.
@@ -156,8 +174,19 @@ void recipe_set(struct emitter *e, const struct insn *i)
 	struct recipe *r = &e->recipe;
 
 	r->is_valid = false;
-	if (i->prefix & PFX_MEM)
+	if (i->prefix & PFX_MEM) {
+		bool is_logic = !is_test && row->opcode < 0x40 && row->opcode & 2 &&
+				(n == 1 || n == 4 || n == 6);
+
+		if (is_logic && !REG_IS_HIGH(i->reg))
+			*r = (struct recipe){.is_valid = true,
+					     .insn = i,
+					     .kind = RECIPE_LOGIC,
+					     .size = (uint8_t)PFX_SIZE(i->prefix),
+					     .dst = i->reg,
+					     .regs = (uint16_t)bit_of(i->reg)};
 		return;
+	}
 	*r = (struct recipe){.insn = i, .size = (uint8_t)PFX_SIZE(i->prefix), .has_imm = true};
 	if (is_test) {
 		bool has_imm = row->opcode >= 0xa8;

@@ -70,6 +70,24 @@ void flags_restore(struct asm_out *o, unsigned shift)
 	asm8(o, 0x9e); /* sahf */
 }
 
+/* The other operand is the value from memory that was kept. */
+static void recipe_run_value(struct emitter *e, const struct recipe *r)
+{
+	bool is_test = r->kind == RECIPE_TEST;
+	unsigned is_byte = r->size == 1;
+	unsigned opcode = is_test ? 0x85 : r->is_value_first ? 0x39 : 0x3b;
+
+	if (r->has_imm && is_test) {
+		asm_rm(&e->o, r->size, 0xf7 - is_byte, 0, FRAME(FRAME_VALUE));
+		asm_imm(&e->o, r->size, (uint32_t)r->imm);
+	} else if (r->has_imm) {
+		asm_alu_mi(&e->o, r->size, 7, FRAME(FRAME_VALUE), r->imm);
+	} else {
+		asm_rm(&e->o, r->size, opcode - is_byte, reg_get(e, r->dst, H_RAX),
+		       FRAME(FRAME_VALUE));
+	}
+}
+
 void recipe_run(struct emitter *e, const struct recipe *r)
 {
 	static const uint8_t opcodes[][2] = {
@@ -81,6 +99,10 @@ void recipe_run(struct emitter *e, const struct recipe *r)
 	struct asm_out *o = &e->o;
 	unsigned is_byte = r->size == 1, dst, src;
 
+	if (r->has_value) {
+		recipe_run_value(e, r);
+		return;
+	}
 	if (r->kind == RECIPE_LOGIC) {
 		dst = reg_get(e, r->dst, H_RAX);
 		asm_rr(o, r->size, 0x85 - is_byte, dst, dst);
@@ -424,7 +446,7 @@ static void check_base(struct emitter *e, const struct place *p, unsigned base, 
 		return;
 	}
 	s = span_find(e, p->guest_base, p->disp, size, how & MEM_WRITE);
-	if (s.nr_more && !(how & MEM_END)) {
+	if (s.nr_more && !(how & MEM_END) && !e->block->has_no_runs) {
 		addend = run_begin(e, p, base, s, how);
 		if (is_scattered(e))
 			return;
