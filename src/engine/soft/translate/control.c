@@ -394,6 +394,15 @@ void emit_interpret_end(struct emitter *e, const struct insn *i)
 	e->is_ended = true;
 }
 
+void emit_system_call(struct emitter *e, const struct insn *i, enum gate gate)
+{
+	flags_to_frame(e);
+	load_target(e, i->off + i->len);
+	load_record(e, i);
+	emit_jump_gate(e, gate);
+	e->is_ended = true;
+}
+
 /* ---- what stands behind ---- */
 
 static void write_branch(struct emitter *e, const struct out *out)

@@ -294,9 +294,13 @@ enum gate {
 	GATE_COLD,	    /* RAX block that has no code */
 	GATE_FILL_READ,	    /* RAX start of a span, FRAME_FILL; returns with ZF if the TLB had it */
 	GATE_FILL_WRITE,
+	GATE_SYSCALL, /* RAX record, RCX next rip: user code to kernel code, or to the interpreter */
+	GATE_SYSRET,  /* RAX record: kernel code to 64-bit user code, or to the interpreter */
 	NR_GATES,
 };
 void emit_call_gate(struct emitter *e, enum gate gate);
 void emit_jump_gate(struct emitter *e, enum gate gate);
+/* Ends the block by one of the gates of system calls. */
+void emit_system_call(struct emitter *e, const struct insn *i, enum gate gate);
 
 #endif

@@ -69,6 +69,9 @@ ptrdiff_t code_exec_delta(const struct code_cache *cc);
 
 /* Writes the gates. */
 void gates_write(struct asm_out *o, struct gates *g);
+/* Those of system calls, which jump to GATE_INTERPRET_END: gates_system.c. */
+void gate_write_syscall(struct asm_out *o, struct gates *g);
+void gate_write_sysret(struct asm_out *o, struct gates *g);
 
 /*
  * What gates call. They return 0 to go on in translated code, else 1: to the run loop, with

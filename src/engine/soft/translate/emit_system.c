@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * System instructions that kernels execute often: interrupt flag, user access, segment bases,
- * control registers read, time, PAUSE. Wherever one would fault it is interpreted.
+ * control registers read, time, PAUSE, system calls. Wherever one would fault it is interpreted.
  */
 #include "engine/soft/soft.h"
 #include "engine/soft/translate/emit_int.h"
@@ -249,5 +249,24 @@ bool e_pause(struct emitter *e, const struct insn *i)
 	asm8(&e->o, 0xf3);
 	asm8(&e->o, 0x90);
 	emit_goto(e, i->off + i->len);
+	return true;
+}
+
+/* ---- system calls ---- */
+
+/* Whoever is traced comes back to the run loop after each block. */
+bool e_syscall(struct emitter *e, const struct insn *i)
+{
+	if (e->rights != TLB_USER || e->cpu->is_traced)
+		return false;
+	emit_system_call(e, i, GATE_SYSCALL);
+	return true;
+}
+
+bool e_sysret(struct emitter *e, const struct insn *i)
+{
+	if (e->rights == TLB_USER || e->cpu->is_traced || !(i->prefix & PFX_W))
+		return false;
+	emit_system_call(e, i, GATE_SYSRET);
 	return true;
 }

@@ -69,6 +69,8 @@ EMITTER(e_mov_from_control)
 EMITTER(e_rdtsc) /* RDTSCP too */
 EMITTER(e_rdpid)
 EMITTER(e_pause)
+EMITTER(e_syscall)
+EMITTER(e_sysret)
 
 /* emit_move.c */
 EMITTER(e_mov)

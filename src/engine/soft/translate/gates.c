@@ -512,5 +512,9 @@ void gates_write(struct asm_out *o, struct gates *g)
 	g->at[GATE_FILL_WRITE] = begin_gate(o);
 	write_fill(o, offsetof(struct tlb_entry, tag_write));
 	write_leave(o, g, has_avx);
+	g->at[GATE_SYSCALL] = begin_gate(o);
+	gate_write_syscall(o, g);
+	g->at[GATE_SYSRET] = begin_gate(o);
+	gate_write_sysret(o, g);
 	BUG_ON(o->is_full);
 }

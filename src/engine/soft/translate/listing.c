@@ -45,6 +45,8 @@ static const char *const gate_names[NR_GATES] = {
 	[GATE_COLD] = "gate_cold",
 	[GATE_FILL_READ] = "gate_fill_read",
 	[GATE_FILL_WRITE] = "gate_fill_write",
+	[GATE_SYSCALL] = "gate_syscall",
+	[GATE_SYSRET] = "gate_sysret",
 };
 
 /* ---- files ---- */

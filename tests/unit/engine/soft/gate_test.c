@@ -3,6 +3,7 @@
  * Far transfers: direct, through call gates, task switches, SYSCALL and SYSENTER with their
  * returns.
  */
+#include "engine/soft/cache.h"
 #include "sys_guest.h"
 
 static void put_call_gate(struct sys_guest *g, uint16_t selector, uint64_t offset, unsigned type,
@@ -429,6 +430,129 @@ static void tf_set_by_sysret_traps_at_once(void **state)
 	assert_int_equal(get64(g, AT_STACK - 32), USER_CS64);
 }
 
+/* ---- system calls again and again, so that both ends are translated ---- */
+
+#define CALLS 2000
+
+/*
+ * Or-ed together: R12 flags that differ after a call, R13 flags the kernel has, R14 selectors that are
+ * wrong, R10 what RCX is off.
+ */
+GUEST_CODE(call_often, ".code64\n movl $2000, %ebp\n movl $0x1234, %edx\n movl $0x5678, %edi\n"
+		       "1: movl $0x7fffffff, %eax\n addl $1, %eax\n pushfq\n popq %r8\n syscall\n"
+		       "2: pushfq\n popq %r9\n xorq %r8, %r9\n orq %r9, %r12\n"
+		       "leaq 2b(%rip), %rax\n xorq %rcx, %rax\n orq %rax, %r10\n"
+		       "movl %cs, %eax\n xorl $0x33, %eax\n orl %eax, %r14d\n"
+		       "movl %ss, %eax\n xorl $0x2b, %eax\n orl %eax, %r14d\n"
+		       "decl %ebp\n jnz 1b\n int $0x80\n");
+#define SERVE                                                   \
+	".code64\n pushfq\n popq %rbx\n orq %rbx, %r13\n"       \
+	"movl %cs, %eax\n xorl $0x08, %eax\n orl %eax, %r14d\n" \
+	"movl %ss, %eax\n xorl $0x10, %eax\n orl %eax, %r14d\n xorl %eax, %eax\n"
+GUEST_CODE(serve, SERVE "sysretq\n");
+GUEST_CODE(serve_tf, SERVE "cmpl $1, %ebp\n jne 1f\n orl $0x100, %r11d\n 1: sysretq\n");
+GUEST_CODE(serve_far, SERVE "cmpl $1, %ebp\n jne 1f\n btsq $47, %rcx\n 1: sysretq\n");
+GUEST_CODE(serve_sce, SERVE "cmpl $1, %ebp\n jne 1f\n movl $0xc0000080, %ecx\n rdmsr\n"
+			    "andl $0xfffffffe, %eax\n wrmsr\n 1: sysretq\n");
+
+#define ADD_FLAGS (FLAG_OF | FLAG_SF | FLAG_AF | FLAG_PF)
+
+static void start_calls(struct sys_guest *g, const uint8_t *handler, const uint8_t *handler_end,
+			uint64_t flags, uint64_t mask)
+{
+	LOAD(g, call_often);
+	sys_guest_load(g, handler, handler_end);
+	sys_guest_long(g, AT_CODE, 3, flags);
+	put_gate(g, 0x80, KERNEL_CS64, handler_of(0x80), 0xee, 0, true);
+	set_msr(g, MSR_STAR, (uint64_t)KERNEL_CS64 << 32 | 0x23ull << 48);
+	set_msr(g, MSR_LSTAR, AT_CODE + 0x400);
+	set_msr(g, MSR_SFMASK, mask);
+}
+
+static void assert_calls(struct sys_guest *g, uint64_t kernel_flags)
+{
+	assert_int_equal(sys_guest_run(g), 0x80);
+	assert_int_equal(g->regs.r12, 0);
+	assert_int_equal(g->regs.r13, kernel_flags);
+	assert_int_equal(g->regs.r14, 0);
+	assert_int_equal(g->regs.r10, 0);
+	assert_int_equal(g->regs.rdx, 0x1234);
+	assert_int_equal(g->regs.rdi, 0x5678);
+	assert_int_equal(get64(g, AT_STACK - 32), USER_CS64);
+	assert_int_equal(get64(g, AT_STACK - 8), USER_DS);
+}
+
+/* How often translated code had the interpreter run an instruction; 0 if not among the first. */
+static uint64_t singles_of(struct sys_guest *g, const char *name)
+{
+	struct engine_vcpu_stats stats;
+
+	assert_int_equal(engine_vcpu_stats(g->vcpu, &stats), 0);
+	for (unsigned n = 0; n < stats.nr_top; n++)
+		if (!strcmp(stats.top[n].name, name))
+			return stats.top[n].count;
+	return 0;
+}
+
+static void repeated_calls_keep_flags(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start_calls(g, serve_start, serve_end, FLAG_IF, FLAG_IF);
+	assert_calls(g, FLAG_FIXED | ADD_FLAGS);
+	if (!CAN_CHAIN) {
+		print_message("SKIP: in this build nothing is translated\n");
+		return;
+	}
+	assert_in_range(singles_of(g, "syscall"), 0, CALLS / 10);
+	assert_in_range(singles_of(g, "sysret"), 0, CALLS / 10);
+}
+
+static void repeated_calls_mask_flags(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start_calls(g, serve_start, serve_end, FLAG_IF | FLAG_DF, FLAG_IF | FLAG_DF | FLAGS_STATUS);
+	assert_calls(g, FLAG_FIXED);
+}
+
+static void repeated_calls_keep_ac(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start_calls(g, serve_start, serve_end, FLAG_AC, FLAG_AC);
+	assert_calls(g, FLAG_FIXED | ADD_FLAGS);
+}
+
+static void tf_set_by_the_last_of_many_sysrets_traps(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start_calls(g, serve_tf_start, serve_tf_end, FLAG_IF, FLAG_IF);
+	assert_int_equal(sys_guest_run(g), VEC_DB);
+	assert_int_equal(g->regs.rbp, 1);
+	assert_int_equal(get64(g, AT_STACK - 40), g->regs.rcx);
+	assert_int_equal(get64(g, AT_STACK - 32), USER_CS64);
+}
+
+static void last_of_many_sysrets_checks_its_target(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start_calls(g, serve_far_start, serve_far_end, FLAG_IF, FLAG_IF);
+	assert_int_equal(sys_guest_run(g), VEC_GP);
+	assert_int_equal(g->regs.rbp, 1);
+}
+
+static void last_of_many_sysrets_looks_at_sce(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start_calls(g, serve_sce_start, serve_sce_end, FLAG_IF, FLAG_IF);
+	assert_int_equal(sys_guest_run(g), VEC_UD);
+	assert_int_equal(g->regs.rbp, 1);
+}
+
 GUEST_CODE(do_sysenter, ".code32\n movl %esp, %ecx\n movl $0x10003, %edx\n sysenter\n");
 GUEST_CODE(on_sysenter, ".code32\n movl %esp, %ebx\n movl %cs, %esi\n movl %ss, %edi\n"
 			"movl $0x10800, %edx\n sysexit\n");
@@ -492,6 +616,12 @@ int main(void)
 		sys_test(syscall_in_protected_mode_is_ud),
 		sys_test(sysret_to_noncanonical_is_gp_at_cpl0),
 		sys_test(tf_set_by_sysret_traps_at_once),
+		sys_test(repeated_calls_keep_flags),
+		sys_test(repeated_calls_mask_flags),
+		sys_test(repeated_calls_keep_ac),
+		sys_test(tf_set_by_the_last_of_many_sysrets_traps),
+		sys_test(last_of_many_sysrets_checks_its_target),
+		sys_test(last_of_many_sysrets_looks_at_sce),
 		sys_test(sysenter_and_sysexit),
 		sys_test(sysenter_without_cs_is_gp),
 	};
