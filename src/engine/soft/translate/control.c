@@ -183,22 +183,34 @@ static struct link *link_new(struct emitter *e, uint8_t *site, bool has_host_fla
 	return l;
 }
 
-/* Goes to the run loop if something is asked of the vCPU; changes no flags. */
+static uint8_t *compare_requests(struct emitter *e)
+{
+	asm_alu_mi(&e->o, 4, 7, FRAME(FRAME_REQUESTS), 0);
+	return asm_jcc(&e->o, CC_NE);
+}
+
+/*
+ * Goes to the run loop if something is asked of the vCPU. Flags that are only in the host's stay there.
+ */
 static void emit_poll(struct emitter *e, int32_t target, bool in_host, bool in_frame)
 {
-	struct out *out;
-	uint8_t *nothing;
 	bool host = e->flags_in_host, frame = e->flags_in_frame;
+	uint8_t *nothing = NULL;
+	struct out *out;
 
-	asm_load(&e->o, 4, H_RCX, FRAME(FRAME_REQUESTS));
-	nothing = asm_jrcxz(&e->o);
 	e->flags_in_host = in_host;
 	e->flags_in_frame = in_frame;
-	out = out_new(e, OUT_LEAVE, asm_jmp(&e->o));
+	if (in_frame) {
+		out = out_new(e, OUT_LEAVE, compare_requests(e));
+	} else {
+		asm_load(&e->o, 4, H_RCX, FRAME(FRAME_REQUESTS));
+		nothing = asm_jrcxz(&e->o);
+		out = out_new(e, OUT_LEAVE, asm_jmp(&e->o));
+	}
 	out->target = target;
-	if (!e->o.is_full)
+	if (nothing && !e->o.is_full)
 		asm_patch8(nothing, e->o.at);
-	e->flags_in_host = host;
+	e->flags_in_host = host && !in_frame;
 	e->flags_in_frame = frame;
 }
 
@@ -218,12 +230,6 @@ static bool goes_back(const struct emitter *e, int32_t target)
 }
 
 /* ---- jumps out of the page ---- */
-
-static uint8_t *compare_requests(struct emitter *e)
-{
-	asm_alu_mi(&e->o, 4, 7, FRAME(FRAME_REQUESTS), 0);
-	return asm_jcc(&e->o, CC_NE);
-}
 
 /* A field of the jump cache's entry RAX bytes on. */
 #define JUMP_ENTRY(field)                                                      \

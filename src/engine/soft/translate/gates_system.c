@@ -8,9 +8,9 @@
  */
 #include "engine/soft/translate/emit_impl.h"
 
-#define CPU(field)  FRAME(offsetof(struct cpu, field))
-#define CPU_GPR(n)  FRAME(offsetof(struct cpu, gpr) + (n)*8)
-#define SEG(s, field) \
+#define CPU(field) FRAME(offsetof(struct cpu, field))
+#define CPU_GPR(n) FRAME(offsetof(struct cpu, gpr) + (n)*8)
+#define SEG(s, field)                                                    \
 	FRAME(offsetof(struct cpu, seg) + (s) * sizeof(struct segment) + \
 	      offsetof(struct segment, field))
 
@@ -101,7 +101,8 @@ static void look_up(struct asm_out *o, struct refusals *r)
 	asm_mov_rr(o, 8, H_RDI, H_RCX);
 	asm_rr(o, 8, 0x31, H_RDX, H_RDI);
 	asm_rm(o, 8, 0x3b, H_RDI,
-	       MEM_BASE(H_RAX, offsetof(struct cpu, jump_cache) + offsetof(struct jump_entry, key)));
+	       MEM_BASE(H_RAX,
+			offsetof(struct cpu, jump_cache) + offsetof(struct jump_entry, key)));
 	refuse_if(o, r, CC_NE);
 }
 
@@ -128,8 +129,9 @@ static void enter_level(struct asm_out *o, unsigned cpl)
 	asm_store(o, 8, CPU(jump_tag), H_RDX);
 	asm_alu_ri(o, 8, AND, H_RCX, -4096);
 	asm_store(o, 8, FRAME(FRAME_PAGE), H_RCX);
-	asm_load(o, 8, H_RAX, MEM_BASE(H_RAX, offsetof(struct cpu, jump_cache) +
-						      offsetof(struct jump_entry, block)));
+	asm_load(o, 8, H_RAX,
+		 MEM_BASE(H_RAX,
+			  offsetof(struct cpu, jump_cache) + offsetof(struct jump_entry, block)));
 	asm_store(o, 1, CPU(tlb_mode), H_RSI);
 	_Static_assert(offsetof(struct tlb, entries) == 0, "a TLB begins with its entries");
 	asm_load(o, 8, H_RCX,
