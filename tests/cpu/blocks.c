@@ -23,7 +23,7 @@
 #include "cpu/differ.h"
 #include "cpu/native.h"
 
-#define PATIENCE 100 /* ticks for a block that ends in the interpreter */
+#define IMPATIENCE 3 /* ticks; a block that does not end by then is not compared */
 
 /* Reasons not to ask the host, beside those of the generator. */
 #define REASON_ESCAPES "it leaves the trial's memory, or enters the host's kernel"
@@ -198,9 +198,9 @@ static bool differs_on_engine(struct run *run)
 	poke_both(run, run->poke);
 	run_interpreter(run, &poked);
 	/* It is waited for if it should end, although it may be slow where code changes often. */
-	guest_set_patience(run->translator, poked.failure[0] ? 2 : PATIENCE);
+	guest_set_patience(run->translator, poked.failure[0] ? IMPATIENCE : NATIVE_PATIENCE);
 	guest_start(run->translator, &run->b.t, &run->other);
-	guest_set_patience(run->translator, PATIENCE);
+	guest_set_patience(run->translator, NATIVE_PATIENCE);
 	if (!poked.failure[0] && is_different(run, "translator, changed byte", &poked))
 		return true;
 	poke_both(run, run->b.t.code[run->poke_at]);
@@ -480,7 +480,7 @@ uint64_t blocks_run(const struct blocks_options *o, const struct generator *g,
 	run.g = g;
 	run.interpreter = interpreter;
 	run.translator = translator;
-	guest_set_patience(translator, PATIENCE);
+	guest_set_patience(interpreter, IMPATIENCE);
 	for (uint64_t n = 0; n < o->count && totals.failed < o->failures_max; n++)
 		run_one(&run, o->first + n, &totals);
 	print_summary(&totals);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "cpu/native.h"
 #include "engine/engine.h"
 
 #define PORT_BASE 0x20
@@ -184,7 +185,7 @@ struct guest *guest_new(const char *accel, bool is_translated, uint64_t fs_base,
 
 	if (!g || !cpuid)
 		goto fail;
-	g->patience = 2;
+	g->patience = NATIVE_PATIENCE;
 	g->xcr0 = xcr0 & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
 	g->engine = engine_open(accel, &options, err);
 	g->mem = mem_new();

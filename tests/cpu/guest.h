@@ -20,10 +20,10 @@ void guest_free(struct guest *g);
 /* The feature words of its CPUID, as decode() wants them. */
 const uint32_t *guest_features(const struct guest *g);
 
-/* Any time, from signal handlers too: the second one in a trial ends it. */
+/* Any time, from signal handlers too: NATIVE_PATIENCE of them in a trial end it. */
 void guest_tick(void *guest);
 
-/* Another number than the second. */
+/* Another number of ticks. */
 void guest_set_patience(struct guest *g, int ticks);
 
 /* Puts the code there, runs it, and takes it away again. */

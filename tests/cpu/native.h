@@ -20,8 +20,12 @@ uint64_t native_xcr0(void);
 void native_run(const struct trial *t, struct outcome *out);
 
 /* Calls fn in every tick from a signal handler, for the other side to see that it hangs. */
-#define NATIVE_SLEEP_TICK_S 1	 /* as well, for a vCPU that is halted */
-#define NATIVE_TICK_US	    4000 /* of CPU time: two ticks in a trial of microseconds mean a loop */
+/*
+ * Ticks of CPU time; so many of them in a trial of microseconds mean a loop, although a busy machine
+ * may charge some too many. A second of real time counts as half of that: nothing may sleep either.
+ */
+#define NATIVE_TICK_US	4000
+#define NATIVE_PATIENCE 50
 void native_on_tick(void (*fn)(void *ctx), void *ctx);
 
 #endif
