@@ -390,6 +390,8 @@ static bool report(struct run *run, uint64_t number)
 {
 	char found[1024];
 	const char *step = run->step;
+	unsigned vector = run->other.vector;
+	uint64_t cr2 = run->other.cr2, rip = run->other.state.rip;
 
 	snprintf(found, sizeof(found), "%s", run->line.text);
 	shrink(run);
@@ -398,7 +400,11 @@ static bool report(struct run *run, uint64_t number)
 	printf("block %" PRIu64 " of seed %" PRIu64 " differs (%s; expected values as host):%s\n",
 	       number, run->o->seed, step, found);
 	if (!run->line.len) {
-		printf("  not again: what comes before it matters\n");
+		printf("  not again: what comes before it matters; the translator ended at %" PRIx64
+		       " with vector %u, cr2 %" PRIx64 "\n",
+		       rip, vector, cr2);
+		print_block(run);
+		print_start(run);
 		return true;
 	}
 	printf("  shrunk (%s):%s, ends at %" PRIx64 " with vector %u\n", run->step, run->line.text,

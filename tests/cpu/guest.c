@@ -168,7 +168,8 @@ static int set_system_state(struct guest *g, uint64_t fs_base)
 	s.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
 	s.cr3 = PHYS_PML4;
 	s.cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
-	s.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
+	/* SYSCALL, which changed code may be, has nowhere to go. */
+	s.efer = EFER_LME | EFER_LMA | EFER_NXE;
 	g->sregs = s;
 	r = engine_vcpu_set_sregs(g->vcpu, &s);
 	return r ? r : engine_vcpu_set_xcrs(g->vcpu, &xcrs);
