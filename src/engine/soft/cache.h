@@ -16,6 +16,7 @@
 #define ENGINE_SOFT_CACHE_H
 
 #include "base/list.h"
+#include "base/sanitize.h"
 #include "core/mem.h"
 #include "engine/soft/cpu.h"
 
@@ -111,33 +112,31 @@ static inline struct block *block_chain(struct cpu *c, uint64_t rip)
 }
 
 /*
- * Blocks run into each other without end, by tail calls. AddressSanitizer's code after the call
- * keeps them from being jumps, and so does a compiler that does not optimise: there each block goes
- * back to the run loop, and the stack holds no more than the BLOCK_INSNS_MAX frames of one. With
- * ThreadSanitizer they go back because signals are delivered there, in code it has instrumented.
+ * Interpreted blocks run into each other without end, by tail calls. AddressSanitizer's code after
+ * the call keeps them from being jumps, and so does a compiler that does not optimise: there each
+ * block goes back to the run loop, and the stack holds no more than the BLOCK_INSNS_MAX frames of
+ * one. Translated code is as it is everywhere. ThreadSanitizer delivers signals, the timer's among
+ * them, in code it has instrumented only: with it no block runs on, and none is run translated.
  */
-#if defined(__has_feature)
-#define IS_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define IS_SANITIZED 1
-#else
-#define IS_SANITIZED 0
-#endif
-#if defined(__OPTIMIZE__) && !IS_SANITIZED
+#if defined(__OPTIMIZE__) && !HAS_ASAN && !HAS_TSAN
 #define CAN_CHAIN true
 #else
 #define CAN_CHAIN false
 #endif
 
+static inline uint64_t block_chain_tag(const struct cpu *c)
+{
+	return c->is_chaining && CAN_CHAIN && !c->is_traced ? c->jump_tag : CHAIN_NEVER;
+}
+
 /*
- * Whether block_chain() finds anything: not while the run loop wants to see each block end. Set
- * before blocks are run.
+ * Whether blocks may run on: not while the run loop wants to see each one end. Then block_chain()
+ * finds nothing, and translated code is not entered. Set before blocks are run.
  */
 static inline void block_set_chaining(struct cpu *c, bool on)
 {
-	on = on && CAN_CHAIN;
-	c->is_chaining = on;
-	c->chain_tag = on && !c->is_traced ? c->jump_tag : CHAIN_NEVER;
+	c->is_chaining = on && !HAS_TSAN;
+	c->chain_tag = block_chain_tag(c);
 }
 
 /* As block_find() but one instruction only, private to c and not watched: see cpu_restart_alone().

@@ -266,6 +266,7 @@ struct cpu {
 		uintptr_t addends[RUNS_MAX]; /* of runs whose site is scattered */
 		uint64_t host_rsp;	     /* of the thread's own stack */
 		struct cpu *self;
+		void *stack_token; /* sanitize_stack_begin() */
 	} translated;
 
 	/*

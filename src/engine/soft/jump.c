@@ -105,7 +105,7 @@ void jump_cache_retag(struct cpu *c)
 	uint64_t tag = current_generation(c) << 2 | rights;
 
 	c->jump_tag = tag << 48;
-	c->chain_tag = c->is_chaining && !c->is_traced ? c->jump_tag : CHAIN_NEVER;
+	c->chain_tag = block_chain_tag(c);
 }
 
 void jump_cache_switch(struct cpu *c)

@@ -13,6 +13,7 @@
 #include "engine/soft/mmio.h"
 #include "engine/soft/mmu.h"
 #include "engine/soft/system.h"
+#include "engine/soft/translate/code.h"
 #include "engine/soft/trace.h"
 #include "engine/soft/vcpu.h"
 
@@ -423,8 +424,10 @@ static void count_unwind(struct cpu *c, enum unwind why)
 		[UNWIND_ALONE] = ENGINE_LEAVE_ALONE,
 	};
 
-	if (why && c->is_in_code)
+	if (why && c->is_in_code) {
 		c->stats.left[leave[why]]++;
+		code_stack_leave(c);
+	}
 	c->is_in_code = false;
 }
 

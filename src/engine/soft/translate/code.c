@@ -15,6 +15,7 @@
 #include "engine/soft/soft.h"
 #include "engine/soft/translate/emit_impl.h"
 #include "engine/soft/translate/listing.h"
+#include "engine/soft/vcpu.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10u
@@ -318,6 +319,19 @@ void x_heat(struct cpu *c, const struct insn *i)
 	return b->translation ? x_translated(c, i) : b->first(c, i);
 }
 
+/* Translated code, and C that it calls, has a stack below struct cpu. */
+static void code_stack_enter(struct cpu *c)
+{
+	struct soft_vcpu *v = soft_vcpu_of(c);
+
+	c->translated.stack_token = sanitize_stack_begin(v->stack, sizeof(v->stack));
+}
+
+void code_stack_leave(struct cpu *c)
+{
+	sanitize_stack_end(c->translated.stack_token);
+}
+
 void x_translated(struct cpu *c, const struct insn *i)
 {
 	struct block *b = block_of(i);
@@ -336,7 +350,9 @@ void x_translated(struct cpu *c, const struct insn *i)
 	/* Nothing the interpreter runs for translated code may go on to another block. */
 	block_set_chaining(c, false);
 	enter = (void (*)(struct cpu *, const uint8_t *))(uintptr_t)c->vm->code->gates.enter;
+	code_stack_enter(c);
 	enter(c, code);
+	code_stack_leave(c);
 	c->is_in_code = false;
 	block_set_chaining(c, true);
 }

@@ -67,6 +67,9 @@ void code_scattered(struct code_cache *cc, unsigned site);
 /* Joins link to b's translation, if both are still there. */
 void code_link(struct code_cache *cc, struct link *l, struct block *b);
 
+/* An instruction has left translated code by cpu_unwind(): the thread is back on its own stack. */
+void code_stack_leave(struct cpu *c);
+
 /* Exec functions of the first instruction of a block: counts, and enters translated code. */
 void x_heat(struct cpu *c, const struct insn *i);
 void x_translated(struct cpu *c, const struct insn *i);
