@@ -199,6 +199,7 @@ struct cpu {
 	bool is_delivering;	    /* an event, left half done for a device access */
 	jmp_buf unwind;		    /* cpu_unwind() goes here */
 	uint64_t rmw_value;	    /* stands for a locked operand that no host address can give */
+	uint64_t rmw_old;	    /* what that was in memory */
 
 	struct segment seg[NR_SEGS];
 	struct {

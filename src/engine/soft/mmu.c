@@ -549,6 +549,68 @@ void *mmu_rmw(struct cpu *c, const struct insn *i, gva_t va, unsigned size)
 	return mmu_rmw_fast(c, i, va, size);
 }
 
+/*
+ * Exchanges the size bytes (fewer than 8) at host, which are at the start or the end of a page and so
+ * within one aligned word. False: they are not old.
+ */
+static bool exchange_part(uint8_t *host, unsigned size, uint64_t old, uint64_t value)
+{
+	const unsigned shift = ((uintptr_t)host & 7) * 8;
+	_Atomic uint64_t *word = (_Atomic uint64_t *)(host - shift / 8);
+	const uint64_t mask = (BIT64(size * 8) - 1) << shift;
+	uint64_t seen = atomic_load(word);
+
+	do {
+		if ((seen ^ old << shift) & mask)
+			return false;
+	} while (!atomic_compare_exchange_weak(word, &seen,
+					       (seen & ~mask) | (value << shift & mask)));
+	return true;
+}
+
+/* Both parts, or none. A part that stays the same is looked at first: then nothing is undone. */
+static bool exchange_parts(uint8_t *const host[2], const unsigned size[2], uint64_t old,
+			   uint64_t value)
+{
+	const uint64_t from[2] = {old, old >> size[0] * 8}, to[2] = {value, value >> size[0] * 8};
+	const unsigned a = ((old ^ value) & (BIT64(size[0] * 8) - 1)) != 0, b = !a;
+
+	if (host[a] && !exchange_part(host[a], size[a], from[a], to[a]))
+		return false;
+	if (!host[b] || exchange_part(host[b], size[b], from[b], to[b]))
+		return true;
+	/* Where this fails another's store has come after ours. */
+	if (host[a])
+		exchange_part(host[a], size[a], to[a], from[a]);
+	return false;
+}
+
+void mmu_store_split(struct cpu *c, const struct insn *i, gva_t va, unsigned size, uint64_t old,
+		     uint64_t value)
+{
+	struct request q = user_request(c, i);
+	bool is_done;
+
+	va = begin_access(c, &q, va, size, true);
+	unsigned sizes[2] = {bytes_on_page(va, size), size - bytes_on_page(va, size)};
+	gva_t rest = linear(c, va + sizes[0]);
+	struct page p = translate(c, &q, va, ACCESS_WRITE);
+	struct page next = sizes[1] ? translate(c, &q, rest, ACCESS_WRITE) : p;
+	if (!sizes[1] || !p.host || !next.host) {
+		store(c, &q, va, size, value);
+		return;
+	}
+	uint8_t *const hosts[2] = {prepare_store(c, &q, va, &p, sizes[0]),
+				   prepare_store(c, &q, rest, &next, sizes[1])};
+	is_done = exchange_parts(hosts, sizes, old, value);
+	if (hosts[0])
+		finish_store(c, &p, va, sizes[0]);
+	if (hosts[1])
+		finish_store(c, &next, rest, sizes[1]);
+	if (!is_done)
+		cpu_restart_alone(c, i);
+}
+
 void mmu_split_lock(struct cpu *c)
 {
 	pthread_mutex_lock(&c->vm->split_lock);

@@ -63,10 +63,15 @@ MMU_DEFINE_ACCESS(64, 8)
  * performs the operation with the host's own (locked) instruction. Faults as a write would. NULL
  * when the bytes cross a page or belong to a device: the caller then takes mmu_split_lock(), loads
  * (mmu_load_for_write), computes, stores and calls mmu_split_unlock(); a fault inside releases it.
+ * mmu_store_split() is that store: it leaves to run the instruction again if memory is no longer what
+ * was loaded, so no store of another vCPU to these bytes is undone. Others may see one page's part
+ * before the other's.
  */
 void *mmu_rmw(struct cpu *c, const struct insn *i, gva_t va, unsigned size);
 void *mmu_rmw_slow(struct cpu *c, const struct insn *i, gva_t va, unsigned size);
 uint64_t mmu_load_for_write(struct cpu *c, const struct insn *i, gva_t va, unsigned size);
+void mmu_store_split(struct cpu *c, const struct insn *i, gva_t va, unsigned size, uint64_t old,
+		     uint64_t value);
 void mmu_split_lock(struct cpu *c);
 void mmu_split_unlock(struct cpu *c);
 

@@ -72,13 +72,13 @@ gva_t seg_linear(struct cpu *c, const struct insn *i, enum x86_seg seg, uint64_t
 void *rmw_split_begin(struct cpu *c, const struct insn *i, gva_t va, unsigned size)
 {
 	mmu_split_lock(c);
-	c->rmw_value = mmu_load_for_write(c, i, va, size);
+	c->rmw_old = c->rmw_value = mmu_load_for_write(c, i, va, size);
 	return &c->rmw_value;
 }
 
 void rmw_split_end(struct cpu *c, const struct insn *i, gva_t va, unsigned size)
 {
-	mmu_store_slow(c, i, va, size, c->rmw_value);
+	mmu_store_split(c, i, va, size, c->rmw_old, c->rmw_value);
 	mmu_split_unlock(c);
 }
 
