@@ -114,12 +114,26 @@ $(BUILD)/bench/engine.cpio: $(BUILD)/bench/programs tools/make-initramfs
 .PHONY: bench-programs
 bench-programs: $(BUILD)/bench/programs $(BUILD)/bench/engine.cpio
 
+# What x86 promises programs on several CPUs; runs on the host and as a guest's init. Built without
+# sanitizers and for any CPU.
+SMP_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/smp/*.c)) $(patsubst %.S,$(BUILD)/%.S.o,$(wildcard tests/smp/*.S))
+$(BUILD)/tests/smp/%.o: tests/smp/%.c tests/smp/smp.h Makefile
+	@mkdir -p $(@D)
+	@gcc -std=gnu11 -D_GNU_SOURCE -march=x86-64 -O2 -Wall -Wextra -Wno-unused-parameter -Wshadow -Werror -pthread -c -o $@ $<
+$(BUILD)/tests/smp/%.S.o: tests/smp/%.S Makefile
+	@mkdir -p $(@D)
+	@gcc -c -o $@ $<
+$(BUILD)/tests/smp/smp: $(SMP_OBJS)
+	@gcc -static -pthread -o $@ $^
+$(BUILD)/tests/smp/smp.cpio: $(BUILD)/tests/smp/smp tools/make-initramfs
+	@tools/make-initramfs $@ $<
+
 # Everything that `check` runs, in this order.
 CHECKS = tools/check-layers tools/check-headers tools/check-format $(UNIT_BINS) \
 	tests/cpu.sh tests/fuzz.sh bench/engine/check \
 	$(sort $(wildcard tests/e2e/*.sh tests/e2e/*.py))
 .PHONY: check-programs
-check-programs: $(UNIT_BINS) $(GUESTS) $(BUILD)/tests/cpu/compare bench-programs
+check-programs: $(UNIT_BINS) $(GUESTS) $(BUILD)/tests/cpu/compare $(BUILD)/tests/smp/smp.cpio bench-programs
 
 $(BUILD)/tests/guest/%.elf: tests/guest/%.S tests/guest/multiboot.inc tests/guest/link.ld
 	@mkdir -p $(@D)
