@@ -1,6 +1,7 @@
 #!/bin/bash
 # Debian's own kernels boot to userspace on the software engine: several CPU counts, memory sizes,
-# kernel formats and initramfs compressions. What the kernel says of the machine is checked.
+# kernel formats and initramfs compressions, translated and interpreted. What the kernel says of the
+# machine is checked.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e-lib.sh
@@ -13,11 +14,12 @@ cloud=$(kernel cloud-amd64)
 generic=$(kernel amd64)
 [ -f "$cloud" ] && [ -f "$generic" ] || { echo "no kernels"; exit 1; }
 
-# check NAME KERNEL INITRD CPUS MEMORY-MIB
+# check NAME KERNEL INITRD CPUS MEMORY-MIB OPTION...
 check() {
 	local name=$1 image=$2 initrd=$3 cpus=$4 mib=$5 log=$work/$1 found
 	local start=$SECONDS
-	boot 280 "$log" --accel "$accel" -c "$cpus" -m "${mib}M" -i "$initrd" -p quiet "$image"
+	shift 5
+	boot 280 "$log" --accel "$accel" -c "$cpus" -m "${mib}M" -i "$initrd" -p quiet "$@" "$image"
 	expect_status 0 "$name"
 	grep -q '^=== done' "$log.txt" || { fault "$name: userspace did not finish"; tail -n 20 "$log.txt" "$log.err"; return; }
 
@@ -56,6 +58,15 @@ check cloud-128M "$cloud" "$plain" 1 128
 check cloud-5G "$cloud" "$gz" 2 5120
 check generic-1 "$generic" "$gz" 1 512
 check generic-4 "$generic" "$plain" 4 2048
+if [ "$accel" = soft ]; then
+	for cpus in 1 2 4; do
+		check "cloud-$cpus-interpreted" "$cloud" "$gz" "$cpus" 512 -o soft.translate=false --stats
+		found=$(grep -ohE 'translations=[0-9]+' "$work/cloud-$cpus-interpreted.err" "$work/cloud-$cpus-interpreted.txt")
+		[ "$found" = translations=0 ] || fault "cloud-$cpus-interpreted: '$found', though translation is off"
+	done
+	# Everything at once: each block from its first run on.
+	check cloud-2-heat-1 "$cloud" "$gz" 2 512 -o soft.heat=1
+fi
 tools/extract-vmlinux "$cloud" "$work/cloud.elf" || fault "no ELF inside the cloud kernel"
 tools/extract-vmlinux "$generic" "$work/generic.elf" || fault "no ELF inside the generic kernel"
 check cloud-elf-1 "$work/cloud.elf" "$gz" 1 512
