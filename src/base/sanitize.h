@@ -23,10 +23,11 @@
 
 /*
  * Around code that runs on another stack, size bytes from bottom, and may call C there: the second
- * when this thread is back on its own stack, by longjmp() as well. Returns what the second wants.
+ * when this thread is back on its own stack. The first returns what the second wants, which is also
+ * told, if it was longjmp() that came back, how far down that stack had been in use; else NULL.
  */
 #if HAS_ASAN
-#include <sanitizer/common_interface_defs.h>
+#include <sanitizer/asan_interface.h>
 
 static inline void *sanitize_stack_begin(const void *bottom, size_t size)
 {
@@ -36,8 +37,9 @@ static inline void *sanitize_stack_begin(const void *bottom, size_t size)
 	return token;
 }
 
-static inline void sanitize_stack_end(void *token)
+static inline void sanitize_stack_end(void *token, const void *lowest)
 {
+	const char *here = __builtin_frame_address(0), *from = lowest;
 	const void *bottom;
 	size_t size;
 	void *other;
@@ -45,6 +47,8 @@ static inline void sanitize_stack_end(void *token)
 	__sanitizer_finish_switch_fiber(NULL, &bottom, &size);
 	__sanitizer_start_switch_fiber(&other, bottom, size);
 	__sanitizer_finish_switch_fiber(token, NULL, NULL);
+	if (from && from < here)
+		__asan_unpoison_memory_region(from, (size_t)(here - from));
 }
 #else
 static inline void *sanitize_stack_begin(const void *bottom, size_t size)
@@ -52,7 +56,7 @@ static inline void *sanitize_stack_begin(const void *bottom, size_t size)
 	return NULL;
 }
 
-static inline void sanitize_stack_end(void *token)
+static inline void sanitize_stack_end(void *token, const void *lowest)
 {
 }
 #endif

@@ -426,7 +426,7 @@ static void count_unwind(struct cpu *c, enum unwind why)
 
 	if (why && c->is_in_code) {
 		c->stats.left[leave[why]]++;
-		code_stack_leave(c);
+		code_unwound(c);
 	}
 	c->is_in_code = false;
 }

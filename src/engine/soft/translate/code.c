@@ -327,9 +327,9 @@ static void code_stack_enter(struct cpu *c)
 	c->translated.stack_token = sanitize_stack_begin(v->stack, sizeof(v->stack));
 }
 
-void code_stack_leave(struct cpu *c)
+void code_unwound(struct cpu *c)
 {
-	sanitize_stack_end(c->translated.stack_token);
+	sanitize_stack_end(c->translated.stack_token, (const void *)c->translated.host_rsp);
 }
 
 void x_translated(struct cpu *c, const struct insn *i)
@@ -352,7 +352,7 @@ void x_translated(struct cpu *c, const struct insn *i)
 	enter = (void (*)(struct cpu *, const uint8_t *))(uintptr_t)c->vm->code->gates.enter;
 	code_stack_enter(c);
 	enter(c, code);
-	code_stack_leave(c);
+	sanitize_stack_end(c->translated.stack_token, NULL);
 	c->is_in_code = false;
 	block_set_chaining(c, true);
 }

@@ -68,7 +68,7 @@ void code_scattered(struct code_cache *cc, unsigned site);
 void code_link(struct code_cache *cc, struct link *l, struct block *b);
 
 /* An instruction has left translated code by cpu_unwind(): the thread is back on its own stack. */
-void code_stack_leave(struct cpu *c);
+void code_unwound(struct cpu *c);
 
 /* Exec functions of the first instruction of a block: counts, and enters translated code. */
 void x_heat(struct cpu *c, const struct insn *i);
