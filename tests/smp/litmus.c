@@ -10,17 +10,21 @@
 #include "smp.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum {
 	THREADS_MAX = 4,
 	CELLS = 256,
 	STRIDE = 3 * 4096,
-	SPINS = 100, /* a few hundred nanoseconds */
+	SPINS = 1000, /* a few microseconds */
+	SPINS_CROWDED = 50,
+	SPINS_AWAKE = 20000, /* between offers of the CPU to other threads */
 };
 
 /* Where x and y lie in a cell, and the word for locked accesses across a boundary. */
@@ -56,9 +60,10 @@ struct run {
 	struct {
 		_Alignas(64) atomic_uint at;
 	} progress[THREADS_MAX];
-	pthread_barrier_t barrier;
+	atomic_uint nr_finished, pass;
 	uint64_t end_ns;
 	atomic_bool is_over;
+	bool is_crowded; /* more threads than CPUs */
 	uint64_t nr_seen, nr_cells;
 };
 
@@ -144,12 +149,42 @@ static inline void locked_compare_exchange(uint64_t *p, uint64_t from, uint64_t 
 
 /* ---- the loop ---- */
 
+/* Whether every thread has come to cell i. */
+static inline bool have_all_come(struct run *u, unsigned i)
+{
+	unsigned behind = 0;
+
+	for (unsigned k = 0; k < u->test->nr_threads; k++)
+		behind += atomic_load_explicit(&u->progress[k].at, memory_order_relaxed) <= i;
+	return !behind;
+}
+
+/* More than two threads may be more than the host has CPUs: sleep, so that it runs the others. */
+static void let_others(const struct run *u)
+{
+	if (u->test->nr_threads > 2)
+		usleep(1);
+	else
+		sched_yield();
+}
+
+/* The first wait has no bound: a thread that was asleep takes longer to come than all cells take. */
+static void wait_for_all(struct run *u, unsigned t)
+{
+	atomic_store_explicit(&u->progress[t].at, 1, memory_order_relaxed);
+	for (unsigned spins = 1; !have_all_come(u, 0); spins++)
+		if (spins % SPINS_AWAKE == 0)
+			let_others(u);
+}
+
 static inline __attribute__((always_inline)) void over_cells(struct run *u, unsigned t,
 							     step_fn *step)
 {
-	const unsigned nr = u->test->nr_threads;
+	unsigned max_spins = u->is_crowded ? SPINS_CROWDED : SPINS;
 	char *cell = u->cells;
+	uint32_t random = (uint32_t)u->nr_cells + 1;
 
+	wait_for_all(u, t);
 	for (unsigned i = 0; i < CELLS; i++, cell += STRIDE) {
 		struct at a = {
 			.x = (void *)(cell + places[u->place].x),
@@ -158,14 +193,15 @@ static inline __attribute__((always_inline)) void over_cells(struct run *u, unsi
 			.r = u->read[t][i],
 		};
 		atomic_store_explicit(&u->progress[t].at, i + 1, memory_order_relaxed);
-		for (unsigned spins = 0; spins < SPINS; spins++) {
-			unsigned behind = 0;
-			for (unsigned k = 0; k < nr; k++)
-				behind += atomic_load_explicit(&u->progress[k].at,
-							       memory_order_relaxed) <= i;
-			if (!behind)
-				break;
-		}
+		unsigned spins = 0;
+		while (spins < max_spins && !have_all_come(u, i))
+			spins++;
+		/* Someone does not run now: no long waits until they do again. */
+		max_spins = spins == max_spins || u->is_crowded ? SPINS_CROWDED : SPINS;
+		/* Who came last starts first by the time a cache line takes: another order each time. */
+		for (unsigned delay = random >> (t * 8) & 63; delay; delay--)
+			__asm__ volatile("");
+		next_random(&random);
 		step(a);
 	}
 }
@@ -501,6 +537,22 @@ static void judge_cells(struct run *u)
 		atomic_store(&u->is_over, true);
 }
 
+/* Who comes last judges. Nobody sleeps meanwhile: a thread that must be woken is late for the next. */
+static void finish_pass(struct run *u)
+{
+	const unsigned pass = atomic_load(&u->pass);
+
+	if (atomic_fetch_add(&u->nr_finished, 1) + 1 == u->test->nr_threads) {
+		judge_cells(u);
+		atomic_store(&u->nr_finished, 0);
+		atomic_store(&u->pass, pass + 1);
+		return;
+	}
+	for (unsigned spins = 1; atomic_load(&u->pass) == pass; spins++)
+		if (spins % SPINS_AWAKE == 0)
+			let_others(u);
+}
+
 static void *run_thread(void *opaque)
 {
 	struct thread *self = opaque;
@@ -508,11 +560,8 @@ static void *run_thread(void *opaque)
 
 	use_cpu(self->number);
 	do {
-		pthread_barrier_wait(&u->barrier);
 		u->test->run[self->number](u, self->number);
-		if (pthread_barrier_wait(&u->barrier) == PTHREAD_BARRIER_SERIAL_THREAD)
-			judge_cells(u);
-		pthread_barrier_wait(&u->barrier);
+		finish_pass(u);
 	} while (!atomic_load(&u->is_over));
 	return NULL;
 }
@@ -524,17 +573,16 @@ static void run_test(struct run *u, unsigned milliseconds)
 	pthread_t ids[THREADS_MAX];
 
 	u->nr_seen = u->nr_cells = 0;
+	u->is_crowded = test->nr_threads > count_cpus();
 	u->end_ns = now_ns() + milliseconds * 1000000ul;
 	atomic_store(&u->is_over, false);
 	memset(u->cells, 0, (size_t)CELLS * STRIDE);
-	need(pthread_barrier_init(&u->barrier, NULL, test->nr_threads) == 0, "barrier");
 	for (unsigned t = 0; t < test->nr_threads; t++) {
 		self[t] = (struct thread){u, t};
 		need(pthread_create(&ids[t], NULL, run_thread, &self[t]) == 0, "pthread_create");
 	}
 	for (unsigned t = 0; t < test->nr_threads; t++)
 		need(pthread_join(ids[t], NULL) == 0, "pthread_join");
-	pthread_barrier_destroy(&u->barrier);
 	printf("%-18s %-15s %9lu cells", test->name, places[u->place].name, u->nr_cells);
 	if (test->is_allowed)
 		printf(", allowed outcome seen %lu times", u->nr_seen);
