@@ -84,12 +84,17 @@ static bool covers(const struct tlb_entry *e, uint8_t flags, gva_t va)
 	return tag != TLB_NONE && tag >> shift == va >> shift;
 }
 
+static bool has_large(const struct tlb *tlb, gva_t va)
+{
+	return tlb->large >> (va >> 30 & 63) & 1;
+}
+
 static void tlb_flush_page(struct tlb *tlb, gva_t va)
 {
 	if (!atomic_load_explicit(&tlb->is_used, memory_order_relaxed))
 		return;
 	drop_entry(tlb, (va >> 12) & (TLB_SIZE - 1));
-	if (!(tlb->large >> (va >> 30 & 63) & 1))
+	if (!has_large(tlb, va))
 		return;
 	for (unsigned n = 0; n < TLB_SIZE; n++)
 		if (tlb->flags[n] & TLB_LARGE && covers(&tlb->entries[n], tlb->flags[n], va))
@@ -168,6 +173,25 @@ void sites_flush(struct cpu *c)
 		atomic_store_explicit(&c->site_limits[n], 0, memory_order_relaxed);
 }
 
+/*
+ * Those of one page. What the TLB forgets with a large page may be known in pieces: is_large says that
+ * it may be one.
+ */
+static void sites_flush_page(struct cpu *c, gva_t va, bool is_large)
+{
+	uint64_t minus_page = -(va & ~0xfffull);
+
+	if (is_large) {
+		sites_flush(c);
+		return;
+	}
+	if (!c->has_sites)
+		return;
+	for (unsigned n = 0; n < NR_SITES; n++)
+		if (c->sites[n].minus_page == minus_page)
+			atomic_store_explicit(&c->site_limits[n], 0, memory_order_relaxed);
+}
+
 /* Another vCPU's, for stores. What it is just noting down it forgets at its next safe point. */
 static void sites_protect(struct cpu *c)
 {
@@ -206,9 +230,13 @@ void mmu_flush_nonglobal(struct cpu *c)
 
 void mmu_flush_page(struct cpu *c, gva_t va)
 {
-	sites_flush(c);
-	for (unsigned mode = 0; mode < NR_TLB_MODES; mode++)
+	bool is_large = false;
+
+	for (unsigned mode = 0; mode < NR_TLB_MODES; mode++) {
+		is_large |= has_large(c->tlbs[mode], va);
 		tlb_flush_page(c->tlbs[mode], va);
+	}
+	sites_flush_page(c, va, is_large);
 	/* A global page goes from every address space; user pages hardly ever are. */
 	for (unsigned n = 0; n < TLB_SPACES; n++)
 		if (c->spaces[n].user.has_global && &c->spaces[n] != c->space)
