@@ -32,7 +32,8 @@ struct link;
 #define TLB_SIZE	(1u << TLB_BITS)
 #define CHAIN_NEVER	1ull /* a tag with which no key is in the slot it is looked for in */
 #define JUMP_CACHE_SIZE 16384u
-#define JUMP_PAGES	32768u
+#define JUMP_PAGES_BITS 15
+#define JUMP_PAGES	(1u << JUMP_PAGES_BITS)
 #define TLB_NONE	1ull /* a tag no page-aligned address equals */
 
 /*

@@ -29,7 +29,8 @@ void jump_cache_clear(struct cpu *c)
  */
 static uint64_t *jump_page_word(struct cpu *c, uint64_t number, uint64_t *bit)
 {
-	uint64_t at = (number ^ number >> 15) % JUMP_PAGES;
+	/* Top of the stack and kernel text, which are at one place each, must not share a bit. */
+	uint64_t at = number * 0x9e3779b97f4a7c15ull >> (64 - JUMP_PAGES_BITS);
 
 	*bit = BIT64(at % 64);
 	return &c->jump_pages[at / 64];
