@@ -173,6 +173,17 @@ void sites_flush(struct cpu *c)
 		atomic_store_explicit(&c->site_limits[n], 0, memory_order_relaxed);
 }
 
+/* Those with one kind of rights. */
+static void sites_flush_mode(struct cpu *c, enum tlb_mode mode)
+{
+	unsigned first = mode * 2 * SITES_PER_CLASS;
+
+	if (!c->has_sites)
+		return;
+	for (unsigned n = first; n < first + 2 * SITES_PER_CLASS; n++)
+		atomic_store_explicit(&c->site_limits[n], 0, memory_order_relaxed);
+}
+
 /*
  * Those of one page. What the TLB forgets with a large page may be known in pieces: is_large says that
  * it may be one.
@@ -213,11 +224,18 @@ void mmu_flush_all(struct cpu *c)
 	jump_cache_flush_all(c);
 }
 
+/* Sites know what the TLB has had since its last flush: if that was global, they keep it too. */
+static void flush_local_mode(struct cpu *c, enum tlb_mode mode)
+{
+	if (c->tlbs[mode]->has_local)
+		sites_flush_mode(c, mode);
+	tlb_flush_local(c->tlbs[mode]);
+}
+
 static void flush_local(struct cpu *c)
 {
-	sites_flush(c);
 	for (unsigned mode = 0; mode < NR_TLB_MODES; mode++)
-		tlb_flush_local(c->tlbs[mode]);
+		flush_local_mode(c, mode);
 }
 
 void mmu_flush_nonglobal(struct cpu *c)
@@ -271,9 +289,9 @@ void mmu_load_cr3(struct cpu *c, uint64_t cr3, bool keep)
 		}
 		return;
 	}
-	sites_flush(c);
-	tlb_flush_local(c->tlbs[TLB_KERNEL]);
-	tlb_flush_local(c->tlbs[TLB_KERNEL_AC]);
+	sites_flush_mode(c, TLB_USER);
+	flush_local_mode(c, TLB_KERNEL);
+	flush_local_mode(c, TLB_KERNEL_AC);
 	if (s && !keep)
 		tlb_flush_local(&s->user);
 	space_enter(c, s ? s : space_claim(c, pcid));
