@@ -206,8 +206,8 @@ static bool is_open(struct guest *g)
 	engine_vcpu_get_sregs(g->vcpu, &s);
 	engine_vcpu_get_regs(g->vcpu, &regs);
 	at = s.cs.base + regs.rip;
-	if (at >= RAM_SIZE - 16 ||
-	    !decode(g->ram + at, 15, size_of(&s), features, 0, &i) || i.row >= nr_insn_rows)
+	if (at >= RAM_SIZE - 16 || !decode(g->ram + at, 15, size_of(&s), features, 0, &i) ||
+	    i.row >= nr_insn_rows)
 		return false;
 	/* AF of the logical operations is clear everywhere. */
 	return insn_rows[i.row].flags_undef & ~FLAG_AF || insn_rows[i.row].attr & A_NOTEST;

@@ -590,6 +590,50 @@ static void xsetbv_checks_components(void **state)
 	assert_int_equal(sys_guest_run(g), VEC_UD);
 }
 
+/* ---- translations that change under translated code ---- */
+
+/*
+ * The page at 0x100000 is AT_DATA and the page behind it in turn, which hold 1 and 2; the one at
+ * 0x101000 stays. R12: what loads got wrong.
+ */
+#define REMAP(flush)                                                       \
+	".code64\n movl $2000, %ebp\n movl $2, %ebx\n xorl %r12d, %r12d\n" \
+	"1: xorq $0x7000, 0x23800\n" flush                                 \
+	"movq 0x100000, %rax\n xorq %rbx, %rax\n orq %rax, %r12\n"         \
+	"movq 0x101000, %rax\n xorq $3, %rax\n orq %rax, %r12\n"           \
+	"xorl $3, %ebx\n decl %ebp\n jnz 1b\n int $0x80\n"
+GUEST_CODE(remap_invlpg, REMAP("invlpg 0x100000\n"));
+GUEST_CODE(remap_cr3, REMAP("movq %cr3, %rax\n movq %rax, %cr3\n"));
+
+static void assert_remaps(struct sys_guest *g, uint64_t code)
+{
+	sys_guest_long(g, code, 0, 0);
+	put64(g, AT_DATA, 1);
+	put64(g, AT_DATA + 0x1000, 2);
+	put64(g, AT_DATA + 0x2000, 3);
+	put64(g, AT_PT + 0x100 * 8, AT_DATA | PTE_P | PTE_W);
+	put64(g, AT_PT + 0x101 * 8, (AT_DATA + 0x2000) | PTE_P | PTE_W | PTE_G);
+	g->sregs.cr4 |= CR4_PGE;
+	engine_vcpu_set_sregs(g->vcpu, &g->sregs);
+	assert_int_equal(sys_guest_run(g), 0x80);
+	assert_int_equal(g->regs.r12, 0);
+	assert_int_equal(g->regs.rbp, 0);
+}
+
+static void invlpg_is_seen_by_translated_loads(void **state)
+{
+	struct sys_guest *g = *state;
+
+	assert_remaps(g, LOAD(g, remap_invlpg));
+}
+
+static void cr3_is_seen_by_translated_loads(void **state)
+{
+	struct sys_guest *g = *state;
+
+	assert_remaps(g, LOAD(g, remap_cr3));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -620,6 +664,8 @@ int main(void)
 		sys_test(sti_lets_one_instruction_pass),
 		sys_test(cpuid_osxsave_follows_cr4),
 		sys_test(xsetbv_checks_components),
+		sys_test(invlpg_is_seen_by_translated_loads),
+		sys_test(cr3_is_seen_by_translated_loads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
