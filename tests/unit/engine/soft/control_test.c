@@ -594,13 +594,15 @@ static void xsetbv_checks_components(void **state)
 
 /*
  * The page at 0x100000 is AT_DATA and the page behind it in turn, which hold 1 and 2; the one at
- * 0x101000 stays. R12: what loads got wrong.
+ * 0x101000 stays. Each is loaded more than once, so that translated code notes where it is. R12: what loads
+ * got wrong.
  */
-#define REMAP(flush)                                                       \
-	".code64\n movl $2000, %ebp\n movl $2, %ebx\n xorl %r12d, %r12d\n" \
-	"1: xorq $0x7000, 0x23800\n" flush                                 \
-	"movq 0x100000, %rax\n xorq %rbx, %rax\n orq %rax, %r12\n"         \
-	"movq 0x101000, %rax\n xorq $3, %rax\n orq %rax, %r12\n"           \
+#define REMAP(flush)                                                                \
+	".code64\n movl $2000, %ebp\n movl $2, %ebx\n xorl %r12d, %r12d\n"          \
+	"movl $0x100000, %esi\n movl $0x101000, %edi\n"                             \
+	"1: xorq $0x7000, 0x23800\n" flush                                          \
+	"movl $3, %ecx\n 2: movq (%rsi), %rax\n xorq %rbx, %rax\n orq %rax, %r12\n" \
+	"movq (%rdi), %rax\n xorq $3, %rax\n orq %rax, %r12\n decl %ecx\n jnz 2b\n" \
 	"xorl $3, %ebx\n decl %ebp\n jnz 1b\n int $0x80\n"
 GUEST_CODE(remap_invlpg, REMAP("invlpg 0x100000\n"));
 GUEST_CODE(remap_cr3, REMAP("movq %cr3, %rax\n movq %rax, %cr3\n"));
