@@ -300,7 +300,8 @@ static inline void run_block(struct cpu *c, struct block *b)
 	c->block = b;
 	c->gpr[SLOT_RIP] = c->rip;
 	c->stats.interpreted += b->nr;
-	b->insns[0].exec(c, b->insns);
+	/* Pairs with the release in code_translate(). */
+	__atomic_load_n(&b->insns[0].exec, __ATOMIC_ACQUIRE)(c, b->insns);
 }
 
 /* Not inlined: beside a setjmp() the compiler would keep c in memory. */

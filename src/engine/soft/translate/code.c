@@ -316,7 +316,10 @@ void x_heat(struct cpu *c, const struct insn *i)
 		if (heat == c->vm->code->heat)
 			block_make_hot(c, b);
 	}
-	return b->translation ? x_translated(c, i) : b->first(c, i);
+	/* Pairs with the release in code_translate(). */
+	if (__atomic_load_n(&b->insns[0].exec, __ATOMIC_ACQUIRE) == x_translated)
+		return x_translated(c, i);
+	return b->first(c, i);
 }
 
 /* Translated code, and C that it calls, has a stack below struct cpu. */
