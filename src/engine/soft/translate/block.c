@@ -130,6 +130,7 @@ bool translate_block(struct emitter *e)
 	emit_entries(e);
 	emit_body(e);
 	if (e->loop.nr_sites) {
+		e->translation->is_loop = true;
 		emit_loop_top(e);
 		emit_body(e);
 	}

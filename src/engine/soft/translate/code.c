@@ -220,6 +220,9 @@ void code_detach(struct code_cache *cc, struct block *b)
 	for (unsigned n = 0; n < t->nr_links; n++)
 		list_remove(&t->links[n].node);
 	t->block = NULL;
+	/* A vCPU may be in a loop that nothing else makes it leave. */
+	for (unsigned n = 0; t->is_loop && n < cc->vm->nr_vcpus; n++)
+		cpu_request(cc->vm->vcpus[n], REQ_SAFE);
 }
 
 void code_renew(struct code_cache *cc, struct block *b)

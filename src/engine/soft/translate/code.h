@@ -34,6 +34,7 @@ struct link {
 struct translation {
 	uint32_t size; /* bytes of all */
 	uint32_t nr_links;
+	bool is_loop;		     /* it jumps to its own start without a link */
 	struct block *block;	     /* NULL when it has been dropped */
 	uint8_t *entry, *entry_host; /* writable aliases; flags in the frame, in the host's */
 	struct link links[];

@@ -126,14 +126,13 @@ static inline uint64_t get64(struct sys_guest *g, uint64_t gpa)
 	return v;
 }
 
-static inline int sys_guest_setup(void **state)
+static inline int sys_guest_setup_with(void **state, const struct engine_options *options)
 {
 	struct sys_guest *g = calloc(1, sizeof(*g));
 	struct cpuid_table *cpuid = calloc(1, sizeof(*cpuid));
-	const struct engine_options options = {.kvm_device = "/dev/kvm"};
 	struct error err = {0};
 
-	g->engine = engine_open("soft", &options, &err);
+	g->engine = engine_open("soft", options, &err);
 	g->mem = mem_new();
 	if (!g->engine || mem_add_region(g->mem, 0, RAM_SIZE, false, &err) ||
 	    cpuid_model("auto", cpuid, &err) || engine_filter_cpuid(g->engine, cpuid, &err))
@@ -154,6 +153,13 @@ fail:
 	print_error("%s\n", err.text);
 	free(cpuid);
 	return -1;
+}
+
+static inline int sys_guest_setup(void **state)
+{
+	static const struct engine_options options = {.kvm_device = "/dev/kvm"};
+
+	return sys_guest_setup_with(state, &options);
 }
 
 static inline int sys_guest_teardown(void **state)

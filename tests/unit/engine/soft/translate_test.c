@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What random programs do not reach in the translator: code that changes while it runs, joints
+ * between blocks that have to be undone, code memory that is too small, interrupts and kicks in tight
+ * loops. Every block is translated before its first run.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#include "engine/soft/cache.h"
+#include "unit/engine/soft/sys_guest.h"
+
+#define DONE   0x80
+#define WRONG  0x81
+#define VECTOR 0x40
+
+static int setup(void **state)
+{
+	static const struct engine_options options = {
+		.kvm_device = "/dev/kvm", .heat = 1, .code_cache_size = 4 * MIB};
+
+	return sys_guest_setup_with(state, &options);
+}
+
+#define test(f) cmocka_unit_test_setup_teardown(f, setup, sys_guest_teardown)
+
+static void start(struct sys_guest *g, uint64_t rip)
+{
+	sys_guest_long(g, rip, 0, 0);
+	mem_wrote(g->mem, 0, RAM_SIZE);
+}
+
+/* With ThreadSanitizer blocks stay with the interpreter, which these programs test then. */
+static void assert_translated(struct sys_guest *g)
+{
+	struct engine_vcpu_stats stats;
+
+	assert_int_equal(engine_vcpu_stats(g->vcpu, &stats), 0);
+	if (!HAS_TSAN)
+		assert_true(stats.entries > 0);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
+/* ---- code that changes ---- */
+
+GUEST_CODE(patch_next,
+	   ".code64\n"
+	   "mov $300, %ecx\n"
+	   "1: mov %ecx, 2f + 1(%rip)\n"
+	   "2: mov $0, %eax\n"
+	   "cmp %ecx, %eax\n"
+	   "jne 9f\n"
+	   "dec %ecx\n"
+	   "jnz 1b\n" REPORT(0x80) "9:" REPORT(0x81));
+
+static void store_into_the_next_instruction_is_seen(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start(g, LOAD(g, patch_next));
+	assert_int_equal(sys_guest_run(g), DONE);
+	assert_translated(g);
+}
+
+/* The patched block is reached by a direct jump from one that has been joined to it. */
+GUEST_CODE(patch_joined,
+	   ".code64\n"
+	   "mov $300, %ecx\n"
+	   "1: test $7, %cl\n"
+	   "jnz 2f\n"
+	   "mov %ecx, %edx\n"
+	   "mov %ecx, 3f + 1(%rip)\n"
+	   "jmp 2f\n"
+	   "nop\n"
+	   "2: jmp 3f\n"
+	   "nop\n"
+	   "3: mov $0, %eax\n"
+	   "cmp %edx, %eax\n"
+	   "jne 9f\n"
+	   "dec %ecx\n"
+	   "jnz 1b\n" REPORT(0x80) "9:" REPORT(0x81));
+
+static void store_into_a_joined_block_is_seen(void **state)
+{
+	struct sys_guest *g = *state;
+	struct engine_vm_stats stats;
+
+	start(g, LOAD(g, patch_joined));
+	assert_int_equal(sys_guest_run(g), DONE);
+	assert_int_equal(engine_vm_stats(g->vm, &stats), 0);
+	assert_true(stats.dropped_by_stores > 0);
+	if (!HAS_TSAN)
+		assert_true(stats.links > 0);
+}
+
+GUEST_CODE(spin, ".code64\n"
+		 "1: mov $0, %eax\n"
+		 "cmp $1, %eax\n"
+		 "jne 1b\n" REPORT(0x80));
+
+static void *write_code(void *ctx)
+{
+	const struct timespec delay = {.tv_nsec = 30 * 1000000};
+	struct sys_guest *g = ctx;
+	uint32_t value = 1;
+
+	nanosleep(&delay, NULL);
+	assert_int_equal(mem_write(g->mem, AT_CODE + 1, &value, sizeof(value)), 0);
+	return NULL;
+}
+
+/* The loop is one block, which is left by nothing else. */
+static void device_write_ends_a_loop(void **state)
+{
+	struct sys_guest *g = *state;
+	pthread_t thread;
+
+	start(g, LOAD(g, spin));
+	assert_int_equal(pthread_create(&thread, NULL, write_code, g), 0);
+	assert_int_equal(sys_guest_run(g), DONE);
+	pthread_join(thread, NULL);
+	assert_translated(g);
+}
+
+/* ---- mappings that change ---- */
+
+#define AT_HIGH	 0x30000 /* two pages, of which the second is mapped to either of two others */
+#define AT_FIRST 0x40000
+#define AT_OTHER 0x41000
+
+/* Falls from the end of a page into the next, and calls and jumps there, under both mappings. */
+GUEST_CODE(remap,
+	   ".code64\n"
+	   "mov $200, %ecx\n"
+	   "1: mov %ecx, %edx\n"
+	   "and $1, %edx\n"
+	   "shl $12, %edx\n"
+	   "add $0x40007, %edx\n"
+	   "mov %rdx, 0x23000 + 0x31 * 8\n"
+	   "invlpg 0x31000\n"
+	   "mov %ecx, %ebx\n"
+	   "and $1, %ebx\n"
+	   "mov $0x30ff0, %esi\n"
+	   "call *%rsi\n"
+	   "cmp %ebx, %eax\n"
+	   "jne 9f\n"
+	   "mov $0x31000, %esi\n"
+	   "call *%rsi\n"
+	   "cmp %ebx, %eax\n"
+	   "jne 9f\n"
+	   "dec %ecx\n"
+	   "jnz 1b\n" REPORT(0x80) "9:" REPORT(0x81));
+
+GUEST_CODE(give_0, ".code64\nmov $0, %eax\nret\n");
+GUEST_CODE(give_1, ".code64\nmov $1, %eax\nret\n");
+
+static void blocks_follow_the_mapping_of_the_next_page(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start(g, LOAD(g, remap));
+	memset(g->ram + AT_HIGH, 0x90, 0x1000);
+	LOAD_AT(g, AT_FIRST, give_0);
+	LOAD_AT(g, AT_OTHER, give_1);
+	assert_int_equal(sys_guest_run(g), DONE);
+	assert_translated(g);
+}
+
+/* ---- branches that fault ---- */
+
+/* Often to a place that exists, then to RDI. */
+GUEST_CODE(return_often,
+	   ".code64\n"
+	   "mov $50, %ecx\n"
+	   "lea 1f(%rip), %rax\n"
+	   "0: dec %ecx\n"
+	   "cmovz %rdi, %rax\n"
+	   "push %rax\n"
+	   "ret\n"
+	   "1: jmp 0b\n");
+
+static void return_to_no_address_faults_at_the_return(void **state)
+{
+	static const uint64_t targets[] = {0x800000000000, 0x7fffffffffffffff, BIT64(63), UINT64_MAX ^ 1,
+					   0xffff7fffffffffff, 0x0001000000010000};
+	struct sys_guest *g = *state;
+	uint64_t at = LOAD(g, return_often);
+
+	for (unsigned n = 0; n < ARRAY_SIZE(targets); n++) {
+		struct kvm_regs regs;
+		uint64_t frame;
+
+		start(g, at);
+		engine_vcpu_get_regs(g->vcpu, &regs);
+		regs.rdi = targets[n];
+		engine_vcpu_set_regs(g->vcpu, &regs);
+		/* The last number is an address, of nothing. */
+		assert_int_equal(sys_guest_run(g), targets[n] == UINT64_MAX - 1 ? VEC_PF : VEC_GP);
+		frame = g->regs.rsp;
+		if (targets[n] == UINT64_MAX - 1) {
+			assert_int_equal(get64(g, frame + 8), targets[n]);
+			continue;
+		}
+		assert_int_equal(get64(g, frame + 8) - at, return_often_end - return_often_start - 3);
+		assert_int_equal(get64(g, frame + 32), AT_STACK - 8);
+	}
+	assert_translated(g);
+}
+
+/* The return address goes over the operand; no block is known at the target. */
+GUEST_CODE(call_over_itself, ".code64\n"
+			     "lea 1f(%rip), %rax\n"
+			     "mov %rax, -8(%rsp)\n"
+			     "call *-8(%rsp)\n" REPORT(0x81) "1:" REPORT(0x80));
+
+static void call_reads_its_target_before_it_stores(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start(g, LOAD(g, call_over_itself));
+	assert_int_equal(sys_guest_run(g), DONE);
+}
+
+/* Two accesses off one base that no page holds both of. */
+GUEST_CODE(far_apart, ".code64\n"
+		      "mov $0xb000, %eax\n"
+		      "addb $1, (%rax)\n"
+		      "addb $1, -0x80000000(%rax)\n" REPORT(0x81));
+
+static void accesses_far_apart_are_each_checked(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start(g, LOAD(g, far_apart));
+	assert_int_equal(sys_guest_run(g), VEC_PF);
+	assert_int_equal(g->sregs.cr2, AT_DATA - 0x80000000ull);
+	assert_int_equal(g->ram[AT_DATA], 1);
+}
+
+/* ---- code memory ---- */
+
+#define AT_BLOCKS  0x100000
+#define BLOCK_STEP 16
+#define NR_BLOCKS  16384
+#define ROUNDS	   3
+
+GUEST_CODE(all_blocks, ".code64\n"
+		       "mov $3, %ecx\n"
+		       "xor %eax, %eax\n"
+		       "1: mov $0x100000, %esi\n"
+		       "call *%rsi\n"
+		       "dec %ecx\n"
+		       "jnz 1b\n" REPORT(0x80));
+
+/* ADD EAX, n; XOR EAX, n << 3; JMP to the next, of which the last is RET. */
+static uint32_t put_blocks(struct sys_guest *g)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t n = 0; n < NR_BLOCKS; n++) {
+		uint8_t *at = g->ram + AT_BLOCKS + n * BLOCK_STEP;
+		const uint32_t mask = n << 3;
+
+		memcpy(at, "\x05....\x35....\xeb\x04", 12);
+		memcpy(at + 1, &n, 4);
+		memcpy(at + 6, &mask, 4);
+	}
+	g->ram[AT_BLOCKS + NR_BLOCKS * BLOCK_STEP] = 0xc3;
+	for (uint32_t n = 0; n < ROUNDS * NR_BLOCKS; n++)
+		sum = (sum + n % NR_BLOCKS) ^ n % NR_BLOCKS << 3;
+	return sum;
+}
+
+static void code_memory_is_used_again(void **state)
+{
+	struct sys_guest *g = *state;
+	struct engine_vm_stats stats;
+	uint32_t sum;
+
+	start(g, LOAD(g, all_blocks));
+	sum = put_blocks(g);
+	/* REPORT changes AL. */
+	assert_int_equal(sys_guest_run(g), DONE);
+	assert_int_equal(g->regs.rax >> 8, sum >> 8);
+	assert_int_equal(engine_vm_stats(g->vm, &stats), 0);
+	if (HAS_TSAN)
+		return;
+	assert_true(stats.code_bytes > 2 * 4 * MIB);
+	assert_true(stats.code_parts > 0);
+}
+
+/* ---- kicks and interrupts ---- */
+
+GUEST_CODE(jump_to_itself, ".code64\n1: jmp 1b\n");
+GUEST_CODE(count_down, ".code64\n"
+		       "0: mov $-1, %rcx\n"
+		       "1: dec %rcx\n"
+		       "jnz 1b\n"
+		       "jmp 0b\n");
+GUEST_CODE(return_to_itself, ".code64\n"
+			     "lea 1f(%rip), %rax\n"
+			     "1: push %rax\n"
+			     "ret\n");
+
+/* For the signal handler. */
+static struct {
+	struct engine_vcpu *vcpu;
+	volatile uint64_t at_ns;
+} kick;
+
+static void on_timer(int number)
+{
+	kick.at_ns = now_ns();
+	engine_vcpu_kick(kick.vcpu);
+}
+
+#define KICK_EVERY_NS 300000
+
+static timer_t timer_begin(struct sys_guest *g)
+{
+	const struct itimerspec every = {.it_value.tv_nsec = KICK_EVERY_NS,
+					 .it_interval.tv_nsec = KICK_EVERY_NS};
+	struct sigaction action = {.sa_handler = on_timer, .sa_flags = SA_ONSTACK};
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 8};
+	timer_t timer;
+
+	kick.vcpu = g->vcpu;
+	assert_int_equal(sigaction(event.sigev_signo, &action, NULL), 0);
+	assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+	assert_int_equal(timer_settime(timer, 0, &every, NULL), 0);
+	return timer;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+#define KICKS 301
+
+/* The kick comes from a signal handler on the vCPU's own thread: no other has to be scheduled. */
+static void assert_kicks_are_quick(struct sys_guest *g)
+{
+	uint64_t took[KICKS];
+	timer_t timer = timer_begin(g);
+
+	for (unsigned n = 0; n < KICKS; n++) {
+		assert_int_equal(engine_vcpu_run(g->vcpu), -EINTR);
+		took[n] = now_ns() - kick.at_ns;
+	}
+	timer_delete(timer);
+	qsort(took, KICKS, sizeof(took[0]), by_value);
+	assert_in_range(took[KICKS / 2], 0, 50 * NS_PER_US);
+	assert_in_range(took[KICKS - 1], 0, NS_PER_SEC);
+	assert_translated(g);
+}
+
+static void kick_reaches_a_jump_to_itself(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start(g, LOAD(g, jump_to_itself));
+	assert_kicks_are_quick(g);
+}
+
+static void kick_reaches_a_counted_loop(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start(g, LOAD(g, count_down));
+	assert_kicks_are_quick(g);
+}
+
+static void kick_reaches_a_loop_of_returns(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start(g, LOAD(g, return_to_itself));
+	assert_kicks_are_quick(g);
+}
+
+GUEST_CODE(fill_and_check, ".code64\n"
+			   "mov $400, %ebx\n"
+			   "1: mov $0x100000, %edi\n"
+			   "mov $0x80000, %ecx\n"
+			   "mov %ebx, %eax\n"
+			   "rep stosb\n"
+			   "cmp $0x180000, %rdi\n"
+			   "jne 9f\n"
+			   "test %rcx, %rcx\n"
+			   "jnz 9f\n"
+			   "dec %ebx\n"
+			   "jnz 1b\n" REPORT(0x80) "9:" REPORT(0x81));
+
+static void kicked_string_instruction_goes_on(void **state)
+{
+	struct sys_guest *g = *state;
+	unsigned kicks = 0;
+	timer_t timer;
+
+	start(g, LOAD(g, fill_and_check));
+	timer = timer_begin(g);
+	while (engine_vcpu_run(g->vcpu) == -EINTR)
+		kicks++;
+	timer_delete(timer);
+	assert_int_equal(g->run->exit_reason, KVM_EXIT_IO);
+	assert_int_equal(*((uint8_t *)g->run + g->run->io.data_offset), DONE);
+	assert_true(kicks > 0);
+}
+
+static void enable_lapic(struct sys_guest *g)
+{
+	static const uint32_t spiv = 0x1ff;
+	struct kvm_lapic_state lapic;
+
+	assert_int_equal(engine_vcpu_get_lapic(g->vcpu, &lapic), 0);
+	memcpy(lapic.regs + 0xf0, &spiv, 4);
+	assert_int_equal(engine_vcpu_set_lapic(g->vcpu, &lapic), 0);
+}
+
+static void *send_interrupt(void *ctx)
+{
+	const struct timespec delay = {.tv_nsec = 30 * 1000000};
+	struct sys_guest *g = ctx;
+
+	nanosleep(&delay, NULL);
+	assert_int_equal(engine_vm_signal_msi(g->vm, 0xfee00000, VECTOR), 0);
+	return NULL;
+}
+
+/* Interrupts can come behind the INC only. */
+GUEST_CODE(open_and_close, ".code64\n"
+			   "1: sti\n"
+			   "inc %rbx\n"
+			   "cli\n"
+			   "jmp 1b\n");
+
+static void interrupt_comes_one_instruction_after_sti(void **state)
+{
+	struct sys_guest *g = *state;
+	uint64_t at = LOAD(g, open_and_close);
+	pthread_t thread;
+
+	start(g, at);
+	enable_lapic(g);
+	assert_int_equal(pthread_create(&thread, NULL, send_interrupt, g), 0);
+	assert_int_equal(sys_guest_run(g), VECTOR);
+	pthread_join(thread, NULL);
+	assert_int_equal(get64(g, g->regs.rsp), at + 4);
+	assert_translated(g);
+}
+
+/* One shot of the x2APIC's timer. */
+GUEST_CODE(wait_for_timer, ".code64\n"
+			   "mov $0x1b, %ecx\n"
+			   "rdmsr\n"
+			   "or $0xc00, %eax\n"
+			   "wrmsr\n"
+			   "xor %edx, %edx\n"
+			   "mov $0x80f, %ecx\n"
+			   "mov $0x1ff, %eax\n"
+			   "wrmsr\n"
+			   "mov $0x83e, %ecx\n"
+			   "mov $0xb, %eax\n"
+			   "wrmsr\n"
+			   "mov $0x832, %ecx\n"
+			   "mov $0x40, %eax\n"
+			   "wrmsr\n"
+			   "mov $0x838, %ecx\n"
+			   "mov $5000000, %eax\n"
+			   "wrmsr\n"
+			   "sti\n"
+			   "1: dec %rbx\n"
+			   "jnz 1b\n"
+			   "jmp 1b\n");
+
+static void timer_reaches_a_loop(void **state)
+{
+	struct sys_guest *g = *state;
+	uint64_t begun;
+
+	start(g, LOAD(g, wait_for_timer));
+	begun = now_ns();
+	assert_int_equal(sys_guest_run(g), VECTOR);
+	assert_in_range(now_ns() - begun, 0, NS_PER_SEC);
+	assert_translated(g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(store_into_the_next_instruction_is_seen),
+		test(store_into_a_joined_block_is_seen),
+		test(device_write_ends_a_loop),
+		test(blocks_follow_the_mapping_of_the_next_page),
+		test(return_to_no_address_faults_at_the_return),
+		test(call_reads_its_target_before_it_stores),
+		test(accesses_far_apart_are_each_checked),
+		test(code_memory_is_used_again),
+		test(kick_reaches_a_jump_to_itself),
+		test(kick_reaches_a_counted_loop),
+		test(kick_reaches_a_loop_of_returns),
+		test(kicked_string_instruction_goes_on),
+		test(interrupt_comes_one_instruction_after_sti),
+		test(timer_reaches_a_loop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
