@@ -130,7 +130,7 @@ $(BUILD)/tests/smp/smp.cpio: $(BUILD)/tests/smp/smp tools/make-initramfs
 
 # Everything that `check` runs, in this order.
 CHECKS = tools/check-layers tools/check-headers tools/check-format $(UNIT_BINS) \
-	tests/cpu.sh tests/fuzz.sh bench/engine/check \
+	tests/tail-calls.sh tests/cpu.sh tests/fuzz.sh bench/engine/check \
 	$(sort $(wildcard tests/e2e/*.sh tests/e2e/*.py))
 .PHONY: check-programs
 check-programs: $(UNIT_BINS) $(GUESTS) $(BUILD)/tests/cpu/compare $(BUILD)/tests/smp/smp.cpio bench-programs

@@ -27,6 +27,7 @@
 
 /* Reasons not to ask the host, beside those of the generator. */
 #define REASON_ESCAPES "it leaves the trial's memory, or enters the host's kernel"
+#define REASON_ORDER   "which of two faults comes first is open"
 #define REASON_CODE    "it has changed its code"
 #define REASON_ENDLESS "it does not end"
 
@@ -144,6 +145,9 @@ static const char *why_not_host(const struct run *run)
 		return REASON_ENDLESS;
 	if (!guest_code_is_intact(run->interpreter, &run->b.t))
 		return REASON_CODE;
+	/* An access that is not aligned either, with the end of the addresses in the middle. */
+	if (out->vector == VEC_GP && out->state.rflags & FLAG_AC)
+		return REASON_ORDER;
 	if (out->vector == VEC_PF && !is_page_of_trial(out->cr2))
 		return REASON_ESCAPES;
 	if (out->vector != VEC_BP && enters_kernel(&run->b.t, out))

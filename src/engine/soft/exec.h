@@ -13,7 +13,11 @@
 
 #include "engine/soft/mmu.h"
 
-/* A block's instructions lie side by side; the last is followed by one that sets rip and returns. */
+/*
+ * A block's instructions lie side by side; the last is followed by one that sets rip and returns.
+ * Blocks go on in each other without end, so the call has to become a jump: a function with NEXT or
+ * BRANCH has no variable whose address anybody else knows (tests/tail-calls.sh).
+ */
 #define NEXT(c, i)                                  \
 	do {                                        \
 		const struct insn *_next = (i) + 1; \

@@ -47,12 +47,15 @@ static struct request system_request(const struct cpu *c, const struct insn *i)
 static bool is_stack_access(const struct cpu *c, const struct insn *i, gva_t va)
 {
 	uint64_t distance = va - c->gpr[RSP] + 4096;
+	bool has_operand, uses_stack;
 
 	if (!i)
 		return false;
-	if (distance < 8192)
+	has_operand = i->prefix & PFX_MEM;
+	uses_stack = insn_rows[i->row].attr & (A_D64 | A_F64);
+	if (distance < 8192 && (uses_stack || !has_operand))
 		return true;
-	if (!(i->prefix & PFX_MEM))
+	if (!has_operand)
 		return false;
 	if (i->ea & EA_SEGMENTED)
 		return EA_SEG(i->ea) == SEG_SS;

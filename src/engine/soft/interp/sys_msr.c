@@ -63,7 +63,7 @@ void x_rdpmc(struct cpu *c, const struct insn *i)
 	cpu_fault_code(c, i, VEC_GP, 0);
 }
 
-void x_rdmsr(struct cpu *c, const struct insn *i)
+static void __attribute__((noinline)) rdmsr(struct cpu *c, const struct insn *i)
 {
 	uint64_t v;
 
@@ -71,6 +71,11 @@ void x_rdmsr(struct cpu *c, const struct insn *i)
 	if (!msr_read(c, (uint32_t)c->gpr[RCX], &v, false))
 		cpu_fault_code(c, i, VEC_GP, 0);
 	set_pair(c, v);
+}
+
+void x_rdmsr(struct cpu *c, const struct insn *i)
+{
+	rdmsr(c, i);
 	NEXT(c, i);
 }
 

@@ -134,7 +134,7 @@ static bool inspect(struct cpu *c, const struct insn *i, uint16_t selector, unsi
 	return is_visible(c, selector, *d);
 }
 
-void x_lar(struct cpu *c, const struct insn *i)
+static void __attribute__((noinline)) lar(struct cpu *c, const struct insn *i)
 {
 	unsigned types = c->mode & MODE_LONG ? LAR_LONG_TYPES : LAR_TYPES;
 	uint64_t d;
@@ -145,10 +145,15 @@ void x_lar(struct cpu *c, const struct insn *i)
 	if (is_valid)
 		set_sized(c, i->reg, PFX_SIZE(i->prefix), d >> 32 & 0x00ffff00);
 	set_zero_flag(c, is_valid);
+}
+
+void x_lar(struct cpu *c, const struct insn *i)
+{
+	lar(c, i);
 	NEXT(c, i);
 }
 
-void x_lsl(struct cpu *c, const struct insn *i)
+static void __attribute__((noinline)) lsl(struct cpu *c, const struct insn *i)
 {
 	unsigned types = c->mode & MODE_LONG ? LSL_LONG_TYPES : LSL_TYPES;
 	uint64_t d;
@@ -163,6 +168,11 @@ void x_lsl(struct cpu *c, const struct insn *i)
 		set_sized(c, i->reg, PFX_SIZE(i->prefix), s.limit);
 	}
 	set_zero_flag(c, is_valid);
+}
+
+void x_lsl(struct cpu *c, const struct insn *i)
+{
+	lsl(c, i);
 	NEXT(c, i);
 }
 

@@ -51,15 +51,14 @@ static uint64_t now_ns(void)
 
 /* ---- code that changes ---- */
 
-GUEST_CODE(patch_next,
-	   ".code64\n"
-	   "mov $300, %ecx\n"
-	   "1: mov %ecx, 2f + 1(%rip)\n"
-	   "2: mov $0, %eax\n"
-	   "cmp %ecx, %eax\n"
-	   "jne 9f\n"
-	   "dec %ecx\n"
-	   "jnz 1b\n" REPORT(0x80) "9:" REPORT(0x81));
+GUEST_CODE(patch_next, ".code64\n"
+		       "mov $300, %ecx\n"
+		       "1: mov %ecx, 2f + 1(%rip)\n"
+		       "2: mov $0, %eax\n"
+		       "cmp %ecx, %eax\n"
+		       "jne 9f\n"
+		       "dec %ecx\n"
+		       "jnz 1b\n" REPORT(0x80) "9:" REPORT(0x81));
 
 static void store_into_the_next_instruction_is_seen(void **state)
 {
@@ -71,22 +70,21 @@ static void store_into_the_next_instruction_is_seen(void **state)
 }
 
 /* The patched block is reached by a direct jump from one that has been joined to it. */
-GUEST_CODE(patch_joined,
-	   ".code64\n"
-	   "mov $300, %ecx\n"
-	   "1: test $7, %cl\n"
-	   "jnz 2f\n"
-	   "mov %ecx, %edx\n"
-	   "mov %ecx, 3f + 1(%rip)\n"
-	   "jmp 2f\n"
-	   "nop\n"
-	   "2: jmp 3f\n"
-	   "nop\n"
-	   "3: mov $0, %eax\n"
-	   "cmp %edx, %eax\n"
-	   "jne 9f\n"
-	   "dec %ecx\n"
-	   "jnz 1b\n" REPORT(0x80) "9:" REPORT(0x81));
+GUEST_CODE(patch_joined, ".code64\n"
+			 "mov $300, %ecx\n"
+			 "1: test $7, %cl\n"
+			 "jnz 2f\n"
+			 "mov %ecx, %edx\n"
+			 "mov %ecx, 3f + 1(%rip)\n"
+			 "jmp 2f\n"
+			 "nop\n"
+			 "2: jmp 3f\n"
+			 "nop\n"
+			 "3: mov $0, %eax\n"
+			 "cmp %edx, %eax\n"
+			 "jne 9f\n"
+			 "dec %ecx\n"
+			 "jnz 1b\n" REPORT(0x80) "9:" REPORT(0x81));
 
 static void store_into_a_joined_block_is_seen(void **state)
 {
@@ -137,27 +135,26 @@ static void device_write_ends_a_loop(void **state)
 #define AT_OTHER 0x41000
 
 /* Falls from the end of a page into the next, and calls and jumps there, under both mappings. */
-GUEST_CODE(remap,
-	   ".code64\n"
-	   "mov $200, %ecx\n"
-	   "1: mov %ecx, %edx\n"
-	   "and $1, %edx\n"
-	   "shl $12, %edx\n"
-	   "add $0x40007, %edx\n"
-	   "mov %rdx, 0x23000 + 0x31 * 8\n"
-	   "invlpg 0x31000\n"
-	   "mov %ecx, %ebx\n"
-	   "and $1, %ebx\n"
-	   "mov $0x30ff0, %esi\n"
-	   "call *%rsi\n"
-	   "cmp %ebx, %eax\n"
-	   "jne 9f\n"
-	   "mov $0x31000, %esi\n"
-	   "call *%rsi\n"
-	   "cmp %ebx, %eax\n"
-	   "jne 9f\n"
-	   "dec %ecx\n"
-	   "jnz 1b\n" REPORT(0x80) "9:" REPORT(0x81));
+GUEST_CODE(remap, ".code64\n"
+		  "mov $200, %ecx\n"
+		  "1: mov %ecx, %edx\n"
+		  "and $1, %edx\n"
+		  "shl $12, %edx\n"
+		  "add $0x40007, %edx\n"
+		  "mov %rdx, 0x23000 + 0x31 * 8\n"
+		  "invlpg 0x31000\n"
+		  "mov %ecx, %ebx\n"
+		  "and $1, %ebx\n"
+		  "mov $0x30ff0, %esi\n"
+		  "call *%rsi\n"
+		  "cmp %ebx, %eax\n"
+		  "jne 9f\n"
+		  "mov $0x31000, %esi\n"
+		  "call *%rsi\n"
+		  "cmp %ebx, %eax\n"
+		  "jne 9f\n"
+		  "dec %ecx\n"
+		  "jnz 1b\n" REPORT(0x80) "9:" REPORT(0x81));
 
 GUEST_CODE(give_0, ".code64\nmov $0, %eax\nret\n");
 GUEST_CODE(give_1, ".code64\nmov $1, %eax\nret\n");
@@ -177,20 +174,19 @@ static void blocks_follow_the_mapping_of_the_next_page(void **state)
 /* ---- branches that fault ---- */
 
 /* Often to a place that exists, then to RDI. */
-GUEST_CODE(return_often,
-	   ".code64\n"
-	   "mov $50, %ecx\n"
-	   "lea 1f(%rip), %rax\n"
-	   "0: dec %ecx\n"
-	   "cmovz %rdi, %rax\n"
-	   "push %rax\n"
-	   "ret\n"
-	   "1: jmp 0b\n");
+GUEST_CODE(return_often, ".code64\n"
+			 "mov $50, %ecx\n"
+			 "lea 1f(%rip), %rax\n"
+			 "0: dec %ecx\n"
+			 "cmovz %rdi, %rax\n"
+			 "push %rax\n"
+			 "ret\n"
+			 "1: jmp 0b\n");
 
 static void return_to_no_address_faults_at_the_return(void **state)
 {
-	static const uint64_t targets[] = {0x800000000000, 0x7fffffffffffffff, BIT64(63), UINT64_MAX ^ 1,
-					   0xffff7fffffffffff, 0x0001000000010000};
+	static const uint64_t targets[] = {0x800000000000, 0x7fffffffffffffff, BIT64(63),
+					   UINT64_MAX ^ 1, 0xffff7fffffffffff, 0x0001000000010000};
 	struct sys_guest *g = *state;
 	uint64_t at = LOAD(g, return_often);
 
@@ -209,7 +205,8 @@ static void return_to_no_address_faults_at_the_return(void **state)
 			assert_int_equal(get64(g, frame + 8), targets[n]);
 			continue;
 		}
-		assert_int_equal(get64(g, frame + 8) - at, return_often_end - return_often_start - 3);
+		assert_int_equal(get64(g, frame + 8) - at,
+				 return_often_end - return_often_start - 3);
 		assert_int_equal(get64(g, frame + 32), AT_STACK - 8);
 	}
 	assert_translated(g);
