@@ -328,9 +328,8 @@ int main(int argc, char **argv)
 	if (!o.blocks.count)
 		return compare_all(&o);
 	o.blocks.seed = o.seed;
-	if (o.trial >= 0) {
+	/* From there on: what differs may depend on those before it. */
+	if (o.trial >= 0)
 		o.blocks.first = (uint64_t)o.trial;
-		o.blocks.count = 1;
-	}
 	return compare_blocks(&o);
 }
