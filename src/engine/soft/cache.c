@@ -589,6 +589,22 @@ void block_cache_store(struct block_cache *bc, gpa_t gpa, uint64_t len)
 	drop_range(bc, gpa, len, DROP_STORE);
 }
 
+bool block_cache_store_drops(struct block_cache *bc, gpa_t gpa, uint64_t len, const struct block *b)
+{
+	struct code_page *p;
+	bool is_last;
+
+	if (gpa < b->gpa + b->size && b->gpa < gpa + len)
+		return true;
+	if (gpa >> GUEST_PAGE_SHIFT != b->gpa >> GUEST_PAGE_SHIFT)
+		return false;
+	pthread_mutex_lock(&bc->lock);
+	p = page_find(bc, gpa & ~0xfffull);
+	is_last = p && p->nr_stores >= STORES_MAX;
+	pthread_mutex_unlock(&bc->lock);
+	return is_last;
+}
+
 bool block_cache_is_watched(struct block_cache *bc, gpa_t gpa)
 {
 	struct soft_region *r = soft_region_find(bc->vm, gpa);

@@ -152,6 +152,10 @@ void block_cache_invalidate(struct block_cache *bc, gpa_t gpa, uint64_t len);
  */
 void block_cache_store(struct block_cache *bc, gpa_t gpa, uint64_t len);
 
+/* Whether block_cache_store() would drop b. */
+bool block_cache_store_drops(struct block_cache *bc, gpa_t gpa, uint64_t len,
+			     const struct block *b);
+
 /* True when the page holds watched code: its stores must take the slow path. Any thread. */
 bool block_cache_is_watched(struct block_cache *bc, gpa_t gpa);
 

@@ -272,14 +272,15 @@ static struct page translate(struct cpu *c, const struct request *q, gva_t va, e
 
 /* ---- stores that must be seen ---- */
 
-static bool hits_running_block(const struct cpu *c, uint64_t gpa, unsigned len)
+/* Of what is left of a block that was dropped, no store would be seen any more. */
+static bool drops_running_block(const struct cpu *c, uint64_t gpa, unsigned len)
 {
-	return c->block && !block_is_alone(c, c->block) && gpa < c->block->gpa + c->block->size &&
-	       c->block->gpa < gpa + len;
+	return c->block && !block_is_alone(c, c->block) &&
+	       block_cache_store_drops(c->vm->blocks, gpa, len, c->block);
 }
 
 /*
- * Before len bytes at off of a page are stored. Leaves when they belong to the block that is
+ * Before len bytes at off of a page are stored. Leaves when that would drop the block that is
  * running. Returns where to store, or NULL when the bytes are to be dropped (ROM).
  */
 static uint8_t *prepare_store(struct cpu *c, const struct request *q, gva_t va,
@@ -292,7 +293,7 @@ static uint8_t *prepare_store(struct cpu *c, const struct request *q, gva_t va,
 		return NULL;
 	flags = soft_page_flags(p->r, p->gpa);
 	if (atomic_load_explicit(flags, memory_order_relaxed) & PAGE_WATCHED &&
-	    hits_running_block(c, p->gpa + off, len))
+	    drops_running_block(c, p->gpa + off, len))
 		cpu_restart_alone(c, q->insn);
 	if (!is_logged(p->r, p->gpa)) {
 		struct tlb_entry *e = entry_of(c, q->mode, va);
