@@ -399,7 +399,7 @@ static bool report(struct run *run, uint64_t number)
 
 	snprintf(found, sizeof(found), "%s", run->line.text);
 	shrink(run);
-	if (run->line.len && is_undefined(run))
+	if (is_undefined(run))
 		return false;
 	printf("block %" PRIu64 " of seed %" PRIu64 " differs (%s; expected values as host):%s\n",
 	       number, run->o->seed, step, found);
