@@ -63,7 +63,7 @@ static const struct insn_row no_row = {.name = "none"};
 static void compare_code(struct line *l, const struct trial *t, const struct outcome *a,
 			 const struct outcome *b)
 {
-	for (unsigned n = 0; n < t->code_len; n++) {
+	for (unsigned n = 0; n < CODE_MAX; n++) {
 		if (a->code[n] == b->code[n])
 			continue;
 		line_add(l, " code+%x=%02x (host %02x)", n, b->code[n], a->code[n]);
@@ -73,7 +73,7 @@ static void compare_code(struct line *l, const struct trial *t, const struct out
 
 static unsigned code_there(const struct trial *t)
 {
-	return (unsigned)min((uint64_t)t->code_len, CODE_BASE + CODE_PAGES * PAGE - t->in.rip);
+	return (unsigned)min((uint64_t)CODE_MAX, CODE_BASE + CODE_PAGES * PAGE - t->in.rip);
 }
 
 /* Whether run->other differs from expected; the line says how. */
@@ -259,7 +259,7 @@ static bool is_as_drawn(const struct run *run, const uint8_t *code, unsigned at)
 static bool meets_undefined(const struct run *run, const uint8_t *code, unsigned at,
 			    unsigned branches)
 {
-	while (at < run->b.t.code_len && !is_as_drawn(run, code, at)) {
+	while (at < CODE_MAX - 16 && !is_as_drawn(run, code, at)) {
 		struct insn i;
 		unsigned len = decode(code + at, CODE_MAX - at, CODE_64, run->g->features, 0, &i);
 
@@ -267,6 +267,9 @@ static bool meets_undefined(const struct run *run, const uint8_t *code, unsigned
 			return false;
 		if (row_is_undefined(&insn_rows[i.row]))
 			return true;
+		/* INT3, which is all around. */
+		if (code[at] == 0xcc)
+			return false;
 		at += len;
 		if ((insn_rows[i.row].op[0] == O_Jb || insn_rows[i.row].op[0] == O_Jz) &&
 		    branches && meets_undefined(run, code, at + (unsigned)i.imm, branches - 1))
@@ -281,6 +284,29 @@ static bool is_code_undefined(const struct run *run, const uint8_t *code)
 		if (!run->b.pieces[n].is_left_out && !is_piece_there(run, n, code) &&
 		    meets_undefined(run, code, run->b.at[n], BRANCHES_MAX))
 			return true;
+	return false;
+}
+
+static bool is_code_address(uint64_t address)
+{
+	return address - CODE_BASE < CODE_PAGES * PAGE || address - CODE_ALIAS < CODE_PAGES * PAGE;
+}
+
+/* A repeated store goes over code, its own perhaps: how soon that is seen is open. */
+static bool repeats_into_code(const struct run *run)
+{
+	for (unsigned n = 0; n < run->b.nr; n++) {
+		struct insn i;
+
+		if (run->b.pieces[n].is_left_out ||
+		    !decode(run->b.t.code + run->b.at[n], 16, CODE_64, run->g->features, 0, &i) ||
+		    i.row >= nr_insn_rows)
+			continue;
+		if (insn_rows[i.row].attr & A_REP && i.prefix & (PFX_REPE | PFX_REPNE) &&
+		    (is_code_address(run->first.state.gpr[RDI]) ||
+		     is_code_address(run->other.state.gpr[RDI])))
+			return true;
+	}
 	return false;
 }
 
@@ -311,7 +337,7 @@ static bool is_undefined(const struct run *run)
 	memcpy(other, code, sizeof(code));
 	memcpy(other, run->other.code, code_there(&run->b.t));
 	code[run->poke_at] = run->poke;
-	return ends_unhidden(run) || is_code_undefined(run, code) ||
+	return ends_unhidden(run) || repeats_into_code(run) || is_code_undefined(run, code) ||
 	       is_code_undefined(run, first) || is_code_undefined(run, other);
 }
 

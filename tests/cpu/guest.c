@@ -452,7 +452,8 @@ void guest_start(struct guest *g, const struct trial *t, struct outcome *out)
 	if (out->failure[0])
 		g->has_other_segments = true;
 	mem_read(g->mem, PHYS_DATA, out->data, DATA_RW_SIZE);
-	mem_read(g->mem, code_gpa(t), out->code, code_room(t));
+	mem_read(g->mem, code_gpa(t), out->code,
+		 min((uint64_t)CODE_MAX, CODE_BASE + CODE_PAGES * PAGE - t->in.rip));
 }
 
 void guest_run(struct guest *g, const struct trial *t, struct outcome *out)

@@ -49,7 +49,7 @@ struct outcome {
 	uint32_t error;
 	uint64_t cr2; /* with VEC_PF */
 	uint8_t data[DATA_RW_SIZE];
-	uint8_t code[CODE_MAX]; /* the trial's, as it left it */
+	uint8_t code[CODE_MAX]; /* from the trial's on, as it left it */
 	char failure[80];	/* not empty: the side could not run it, and why */
 };
 
