@@ -14,7 +14,7 @@ initrd=$(initramfs tests/e2e/guest/topology.sh)
 # check NAME CPUS TOPOLOGY
 check() {
 	local log=$work/$1 moves found
-	boot 280 "$log" --accel "$accel" -c "$3" -m 256M -o debug.move_every=150 -o debug.move_to="$other" \
+	boot 280 "$log" --accel "$accel" -c "$3" -m 256M -o debug.move_every=60 -o debug.move_to="$other" \
 		-i "$initrd" -p quiet "$image"
 	expect_status 0 "$1"
 	grep -q '^=== done' "$log.txt" || { fault "$1: userspace did not finish"; tail -n 30 "$log.txt" "$log.err"; return; }
