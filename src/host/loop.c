@@ -20,6 +20,8 @@ struct loop {
 	int wake_fd;  /* eventfd: posted work or stop */
 	int timer_fd; /* set to the earliest deadline */
 	atomic_bool is_stopping;
+	atomic_bool is_waiting; /* in epoll_wait() or about to be: posting must wake it */
+	_Atomic(pthread_t) thread; /* that runs the loop; 0: none */
 
 	pthread_mutex_t lock; /* guards what follows; never held while a callback runs */
 	struct list work;
@@ -132,7 +134,48 @@ void loop_post(struct loop *loop, struct loop_work *w, void (*fn)(struct loop_wo
 		list_append(&loop->work, &w->node);
 	}
 	pthread_mutex_unlock(&loop->lock);
-	wake(loop);
+	if (atomic_load(&loop->is_waiting))
+		wake(loop);
+}
+
+struct call {
+	struct loop_work work;
+	void (*fn)(void *ctx);
+	void *ctx;
+	pthread_mutex_t lock;
+	pthread_cond_t done_cond;
+	bool is_done;
+};
+
+static void run_call(struct loop_work *w)
+{
+	struct call *call = container_of(w, struct call, work);
+
+	call->fn(call->ctx);
+	pthread_mutex_lock(&call->lock);
+	call->is_done = true;
+	pthread_cond_signal(&call->done_cond);
+	pthread_mutex_unlock(&call->lock);
+}
+
+void loop_call(struct loop *loop, void (*fn)(void *ctx), void *ctx)
+{
+	if (pthread_equal(atomic_load(&loop->thread), pthread_self())) {
+		fn(ctx);
+		return;
+	}
+	struct call call = {.fn = fn,
+			    .ctx = ctx,
+			    .lock = PTHREAD_MUTEX_INITIALIZER,
+			    .done_cond = PTHREAD_COND_INITIALIZER};
+	list_init(&call.work.node);
+	loop_post(loop, &call.work, run_call);
+	pthread_mutex_lock(&call.lock);
+	while (!call.is_done)
+		pthread_cond_wait(&call.done_cond, &call.lock);
+	pthread_mutex_unlock(&call.lock);
+	pthread_cond_destroy(&call.done_cond);
+	pthread_mutex_destroy(&call.lock);
 }
 
 void loop_cancel(struct loop *loop, struct loop_work *w)
@@ -147,7 +190,6 @@ void loop_cancel(struct loop *loop, struct loop_work *w)
 
 static void run_work(struct loop *loop)
 {
-	drain(loop->wake_fd);
 	pthread_mutex_lock(&loop->lock);
 	while (!list_is_empty(&loop->work)) {
 		struct loop_work *w = list_entry(loop->work.next, struct loop_work, node);
@@ -228,18 +270,41 @@ void loop_timer_disarm(struct loop_timer *t)
 	pthread_mutex_unlock(&t->loop->lock);
 }
 
+static bool has_work(struct loop *loop)
+{
+	pthread_mutex_lock(&loop->lock);
+	bool has = !list_is_empty(&loop->work);
+	pthread_mutex_unlock(&loop->lock);
+	return has;
+}
+
+/*
+ * Waits for events, or only looks for some when work is there already. Whoever posts work first
+ * queues it and then looks whether the loop waits; the loop first says that it waits and then looks
+ * for work: one of them sees the other.
+ */
+static int wait_for_events(struct loop *loop, struct epoll_event *events)
+{
+	atomic_store(&loop->is_waiting, true);
+	int nr = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, has_work(loop) ? 0 : -1);
+	atomic_store(&loop->is_waiting, false);
+	return nr;
+}
+
 void loop_run(struct loop *loop)
 {
 	struct epoll_event events[EVENTS_PER_WAIT];
 
 	loop->events = events;
+	atomic_store(&loop->thread, pthread_self());
 	while (!atomic_load_explicit(&loop->is_stopping, memory_order_acquire)) {
-		loop->nr_events = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, -1);
+		loop->nr_events = wait_for_events(loop, events);
+		run_work(loop);
 		for (int i = 0; i < loop->nr_events; i++) {
 			void *tag = events[i].data.ptr;
 
 			if (tag == &loop->wake_fd) {
-				run_work(loop);
+				drain(loop->wake_fd);
 			} else if (tag == &loop->timer_fd) {
 				run_timers(loop);
 			} else if (tag) {
@@ -251,5 +316,6 @@ void loop_run(struct loop *loop)
 	}
 	loop->nr_events = 0;
 	loop->events = NULL;
+	atomic_store(&loop->thread, 0);
 	atomic_store_explicit(&loop->is_stopping, false, memory_order_relaxed);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The main loop: one epoll set, run by the thread that created the VM. Descriptors, deadlines and
- * work posted by other threads all end up in callbacks on that thread.
+ * An event loop: one epoll set, run by one thread, the "loop thread". Descriptors, deadlines and work
+ * posted by other threads all end up in callbacks on it. The thread that created the VM runs the
+ * main loop; I/O threads (host/io_thread.h) run loops of their own, to which the same applies.
  */
 #ifndef HOST_LOOP_H
 #define HOST_LOOP_H
@@ -16,7 +17,7 @@ struct loop;
 struct loop *loop_new(struct error *err);
 void loop_free(struct loop *loop); /* after loop_run() returned; NULL is fine */
 
-/* Runs callbacks until loop_stop(). The calling thread is "the main loop thread". */
+/* Runs callbacks until loop_stop(). The calling thread is the loop thread. */
 void loop_run(struct loop *loop);
 
 /* Any thread, and signal handlers: makes loop_run() return after the callback it is in. */
@@ -24,7 +25,7 @@ void loop_stop(struct loop *loop);
 
 /*
  * A watched descriptor, embedded in its owner. events are EPOLLIN and EPOLLOUT bits.
- * fn runs on the main loop thread and may remove or change the watch it is called for.
+ * fn runs on the loop thread and may remove or change the watch it is called for.
  */
 struct loop_fd {
 	int fd;
@@ -41,7 +42,7 @@ void loop_fd_set_events(struct loop *loop, struct loop_fd *w, uint32_t events);
 void loop_fd_remove(struct loop *loop, struct loop_fd *w);
 
 /*
- * Work to be done once on the main loop thread, embedded in its owner. Posting it again before it
+ * Work to be done once on the loop thread, embedded in its owner. Posting it again before it
  * ran does nothing.
  */
 struct loop_work {
@@ -53,12 +54,19 @@ struct loop_work {
 /* Any thread. */
 void loop_post(struct loop *loop, struct loop_work *w, void (*fn)(struct loop_work *w));
 
-/* Main loop thread: work posted before will not run. For owners that are about to be freed. */
+/*
+ * Runs fn(ctx) on the loop thread and returns when it has; at once when called there. The loop must
+ * be running. Nobody may wait for a loop whose thread may be waiting for the caller: vCPU threads
+ * may wait for I/O threads, never for the main loop; I/O threads wait for neither.
+ */
+void loop_call(struct loop *loop, void (*fn)(void *ctx), void *ctx);
+
+/* Loop thread: work posted before will not run. For owners that are about to be freed. */
 void loop_cancel(struct loop *loop, struct loop_work *w);
 
 /*
  * A deadline on CLOCK_MONOTONIC, embedded in its owner and initialised once. arm replaces an
- * earlier deadline. Any thread; fn runs on the main loop thread with no lock held. A disarm from
+ * earlier deadline. Any thread; fn runs on the loop thread with no lock held. A disarm from
  * another thread does not wait for a callback that has begun.
  */
 struct loop_timer {
