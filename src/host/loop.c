@@ -20,7 +20,7 @@ struct loop {
 	int wake_fd;  /* eventfd: posted work or stop */
 	int timer_fd; /* set to the earliest deadline */
 	atomic_bool is_stopping;
-	atomic_bool is_waiting; /* in epoll_wait() or about to be: posting must wake it */
+	atomic_bool is_waiting;	   /* in epoll_wait() or about to be: posting must wake it */
 	_Atomic(pthread_t) thread; /* that runs the loop; 0: none */
 
 	pthread_mutex_t lock; /* guards what follows; never held while a callback runs */

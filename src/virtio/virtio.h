@@ -46,8 +46,8 @@ struct virtio_segment {
  */
 struct virtio_chain {
 	struct virtio_queue *queue;
-	struct list node; /* the device's own, while it holds the chain */
-	void *owner;	  /* likewise */
+	struct list node;	     /* the device's own, while it holds the chain */
+	void *owner;		     /* likewise */
 	uint32_t readable, writable; /* bytes in all */
 
 	/* The queue's. */
