@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The two address spaces devices live in: ports (PIO) and memory-mapped registers (MMIO). A bus is
- * a sorted table of regions. Regions are added and removed with all vCPUs stopped; lookups need no
- * lock and run on vCPU threads.
+ * a sorted table of regions. Regions are added and removed by any thread at any time; lookups need
+ * no lock and run on vCPU threads. An access that was looked up before its region was removed may
+ * still be under way after that: a device is freed only when all vCPUs have stood still since.
  *
  * A device sees only accesses of the sizes it declared: the bus splits larger ones in ascending
  * order of address, little-endian, and answers smaller or refused ones like an empty bus (reads
@@ -44,7 +45,10 @@ struct bus;
 struct bus *bus_new(enum bus_space space);
 void bus_free(struct bus *bus); /* does not free regions; NULL is fine */
 
-/* Returns 0 or -EEXIST when the range overlaps a region already there, with both named in err. */
+/*
+ * Returns 0, or with err filled -EEXIST when the range overlaps a region already there (both are
+ * named), or -ENOSPC. A region that is not on the bus is ignored by bus_remove().
+ */
 int bus_add(struct bus *bus, struct bus_region *region, struct error *err);
 void bus_remove(struct bus *bus, struct bus_region *region);
 

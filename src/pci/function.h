@@ -28,11 +28,11 @@
 #include "core/state.h"
 #include "pci/regs.h"
 
-#define PCI_CONFIG_SIZE	      256
-#define PCI_NR_BARS	      6
-#define PCI_HOOKED_CAPS_MAX   4
-#define PCI_MSIX_VECTORS_MAX  2048 /* an 11-bit field */
-#define PCI_BAR_NOT_MAPPED    UINT64_MAX
+#define PCI_CONFIG_SIZE	     256
+#define PCI_NR_BARS	     6
+#define PCI_HOOKED_CAPS_MAX  4
+#define PCI_MSIX_VECTORS_MAX 2048 /* an 11-bit field */
+#define PCI_BAR_NOT_MAPPED   UINT64_MAX
 
 struct pci_function;
 struct pci_root;
@@ -51,7 +51,7 @@ struct pci_function_params {
 	uint16_t subsystem_vendor, subsystem;
 	uint32_t class; /* base class << 16 | subclass << 8 | interface */
 	uint8_t revision;
-	bool has_intx; /* uses INTA# */
+	bool has_intx;			    /* uses INTA# */
 	const struct pci_function_ops *ops; /* or NULL */
 };
 

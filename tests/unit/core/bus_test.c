@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "unit/test.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "core/bus.h"
 
 struct toy {
@@ -132,6 +135,76 @@ static void removed_device_is_gone(void **state)
 	bus_free(bus);
 }
 
+struct traffic {
+	struct bus *bus;
+	atomic_bool is_over;
+	unsigned nr_accesses, nr_wrong;
+};
+
+static uint64_t read_own_offset(void *dev, uint64_t offset, unsigned size)
+{
+	return *(uint8_t *)dev + offset;
+}
+
+static const struct bus_ops stays_ops = {.read = read_own_offset, .max_size = 8};
+
+static void *access_what_stays(void *arg)
+{
+	struct traffic *t = arg;
+
+	while (!atomic_load(&t->is_over)) {
+		uint64_t value = 0;
+
+		if (!bus_read(t->bus, 0x2008, &value, 8) || value != 0x48)
+			t->nr_wrong++;
+		t->nr_accesses++;
+	}
+	return NULL;
+}
+
+static void lookups_go_on_while_regions_move(void **state)
+{
+	struct traffic t = {.bus = bus_new(BUS_MMIO)};
+	uint8_t own = 0x40;
+	struct bus_region stays = {
+		.name = "stays", .base = 0x2000, .size = 16, .ops = &stays_ops, .dev = &own};
+	struct toy moves;
+	struct error err;
+	pthread_t thread;
+
+	add(t.bus, &moves, 0x1000, 16, &any_size);
+	assert_int_equal(bus_add(t.bus, &stays, &err), 0);
+	assert_int_equal(pthread_create(&thread, NULL, access_what_stays, &t), 0);
+	for (unsigned i = 0; i < 200000; i++) {
+		bus_remove(t.bus, &moves.region);
+		moves.region.base = i % 2 ? 0x1000 : 0x3000;
+		assert_int_equal(bus_add(t.bus, &moves.region, &err), 0);
+	}
+	atomic_store(&t.is_over, true);
+	pthread_join(thread, NULL);
+	assert_true(t.nr_accesses > 0);
+	assert_int_equal(t.nr_wrong, 0);
+	bus_free(t.bus);
+}
+
+static void full_bus_refuses(void **state)
+{
+	struct bus *bus = bus_new(BUS_MMIO);
+	static struct toy toys[1024];
+	struct error err = {0};
+	unsigned i = 0;
+	int ret;
+
+	do {
+		toys[i].region = (struct bus_region){
+			.name = "toy", .base = i * 16, .size = 16, .ops = &any_size};
+		ret = bus_add(bus, &toys[i].region, &err);
+	} while (!ret && ++i < 1024);
+	assert_int_equal(ret, -ENOSPC);
+	assert_string_equal(err.text, "toy: no room for more than 512 device regions");
+	bus_free(bus);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +215,8 @@ int main(void)
 		cmocka_unit_test(access_over_the_end_reaches_both_neighbours),
 		cmocka_unit_test(overlap_is_refused_and_both_are_named),
 		cmocka_unit_test(removed_device_is_gone),
+		cmocka_unit_test(lookups_go_on_while_regions_move),
+		cmocka_unit_test(full_bus_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
