@@ -170,6 +170,12 @@ int engine_vm_get_dirty(struct engine_vm *vm, unsigned region, uint64_t *bitmap)
 	return vm->ops->vm_get_dirty(vm, region, bitmap);
 }
 
+void engine_vm_reset(struct engine_vm *vm)
+{
+	if (vm->ops->vm_reset)
+		vm->ops->vm_reset(vm);
+}
+
 int engine_vcpu_reset(struct engine_vcpu *v)
 {
 	return v->ops->vcpu_reset(v);

@@ -96,6 +96,12 @@ int engine_vm_set_clock(struct engine_vm *vm, const struct kvm_clock_data *clock
 int engine_vm_log_dirty(struct engine_vm *vm, unsigned region, bool on);
 int engine_vm_get_dirty(struct engine_vm *vm, unsigned region, uint64_t *bitmap);
 
+/*
+ * Forgets what was kept of the guest's code, so that a guest that reboots all the time takes no
+ * more memory than one boot does. For a reset of the machine, while no vCPU runs.
+ */
+void engine_vm_reset(struct engine_vm *vm);
+
 /* ---- vCPUs ---- */
 
 /*

@@ -45,6 +45,7 @@ struct engine_ops {
 	int (*vm_set_clock)(struct engine_vm *vm, const struct kvm_clock_data *clock);
 	int (*vm_log_dirty)(struct engine_vm *vm, unsigned region, bool on);
 	int (*vm_get_dirty)(struct engine_vm *vm, unsigned region, uint64_t *bitmap);
+	void (*vm_reset)(struct engine_vm *vm); /* NULL: nothing is kept */
 
 	struct engine_vcpu *(*vcpu_new)(struct engine_vm *vm, unsigned id,
 					const struct cpuid_table *cpuid, struct error *err);

@@ -108,6 +108,7 @@ static void reset(struct vm *vm)
 	vm_pause(vm);
 	devices_pause(&vm->devices);
 	mem_clear_ram(vm->mem);
+	engine_vm_reset(vm->engine_vm);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		engine_vcpu_reset(vm->vcpus[i].engine);
 	pc_reset(vm->pc);

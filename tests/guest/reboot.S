@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Counts its boots in a byte of CMOS memory, which a reset leaves alone, and resets the machine by
- * 0xcf9 and by the keyboard controller in turn. Ends with value 1 after BOOTS boots.
+ * 0xcf9 and by the keyboard controller in turn. At boot LOOK and at the last it prints "look" and
+ * waits for a byte on the serial port. Ends with value 1 after BOOTS boots.
  */
 #include "multiboot.inc"
 
+#define LOOK	   60
 #define BOOTS	   200
 #define CMOS_INDEX 0x70
 #define CMOS_DATA  0x71
@@ -28,8 +30,21 @@ start:
 	outb %al, $CMOS_INDEX
 	mov %bl, %al
 	outb %al, $CMOS_DATA
+	cmp $LOOK, %bl
+	je look
+	cmp $BOOTS, %bl
+	jne again
+look:
+	print look_text
+	mov $SERIAL_PORT + 5, %dx
+1:	inb %dx, %al
+	test $1, %al
+	jz 1b
+	mov $SERIAL_PORT, %dx
+	inb %dx, %al
 	cmp $BOOTS, %bl
 	je done
+again:
 	test $1, %bl
 	jz keyboard
 	mov $0xcf9, %dx
@@ -46,3 +61,4 @@ dirty:
 	exit_with 2
 
 text:	.asciz "boot\n"
+look_text: .asciz "look\n"

@@ -549,13 +549,33 @@ static void drop_in_page(struct block_cache *bc, uint64_t page, uint64_t gpa, ui
 	pthread_mutex_unlock(&bc->lock);
 }
 
-static void drop_everything(struct block_cache *bc)
+static void drop_everything_locked(struct block_cache *bc)
 {
-	pthread_mutex_lock(&bc->lock);
 	for (unsigned n = 0; n < PAGE_BUCKETS; n++)
 		while (bc->pages[n])
 			page_drop_range(bc, bc->pages[n], bc->pages[n]->gpa, GUEST_PAGE_SIZE,
 					DROP_DEVICE);
+}
+
+static void drop_everything(struct block_cache *bc)
+{
+	pthread_mutex_lock(&bc->lock);
+	drop_everything_locked(bc);
+	pthread_mutex_unlock(&bc->lock);
+}
+
+/* Outside the guest vCPUs hold pointers to blocks, and forget them by REQ_SAFE before they look. */
+void block_cache_reset(struct block_cache *bc)
+{
+	pthread_mutex_lock(&bc->lock);
+	drop_everything_locked(bc);
+	memset(bc->filled, 0, sizeof(bc->filled));
+	bc->part = 0;
+	bc->used = 0;
+	atomic_fetch_add(&bc->generation, 1);
+	safe_points_note(bc->vm, bc->dropped_at);
+	if (bc->vm->code)
+		code_cache_reset(bc->vm->code);
 	pthread_mutex_unlock(&bc->lock);
 }
 

@@ -51,6 +51,9 @@ struct link;
 struct block_cache *block_cache_new(struct soft_vm *vm, uint64_t size_bytes);
 void block_cache_free(struct block_cache *bc);
 
+/* While no vCPU runs: drops all blocks with their translations, and uses all memory anew. */
+void block_cache_reset(struct block_cache *bc);
+
 /* Linear address of the next instruction. */
 static inline gva_t linear_rip(const struct cpu *c)
 {

@@ -264,6 +264,11 @@ static int soft_vm_get_dirty(struct engine_vm *base, unsigned region, uint64_t *
 	return 0;
 }
 
+static void soft_vm_reset(struct engine_vm *vm)
+{
+	block_cache_reset(soft_vm_of(vm)->blocks);
+}
+
 /* ---- vCPU ---- */
 
 static void on_interrupt(void *cpu)
@@ -450,6 +455,7 @@ const struct engine_ops soft_engine_ops = {
 	.vm_set_clock = soft_vm_set_clock,
 	.vm_log_dirty = soft_vm_log_dirty,
 	.vm_get_dirty = soft_vm_get_dirty,
+	.vm_reset = soft_vm_reset,
 	.vcpu_new = soft_vcpu_new,
 	.vcpu_free = soft_vcpu_free,
 	.vcpu_reset = soft_vcpu_reset,

@@ -170,6 +170,15 @@ static void part_drop(struct code_cache *cc, unsigned part)
 	safe_points_note(cc->vm, cc->dropped_at);
 }
 
+void code_cache_reset(struct code_cache *cc)
+{
+	memset(cc->owners, 0, sizeof(cc->owners));
+	memset(cc->filled, 0, sizeof(cc->filled));
+	cc->part = 0;
+	cc->used = 0;
+	safe_points_note(cc->vm, cc->dropped_at);
+}
+
 /* Whether CODE_MAX bytes are there; not while the part that is next may still be running somewhere. */
 static bool make_room(struct code_cache *cc, struct cpu *c)
 {

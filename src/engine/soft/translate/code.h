@@ -47,6 +47,10 @@ struct translation {
 struct code_cache *code_cache_new(struct soft_vm *vm, const struct engine_options *opt,
 				  struct error *err);
 void code_cache_free(struct code_cache *cc);
+
+/* Uses all memory anew. No block has a translation, and no vCPU runs. */
+void code_cache_reset(struct code_cache *cc);
+
 /* Fills in what concerns translations. */
 void code_cache_stats(const struct code_cache *cc, struct engine_vm_stats *stats);
 

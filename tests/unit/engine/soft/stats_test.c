@@ -154,6 +154,35 @@ static void page_walks_are_counted(void **state)
 	assert_in_range(f.vcpu.walks[ENGINE_FETCH], 100, 1000);
 }
 
+static void resets_use_memory_anew(void **state)
+{
+	struct engine_options opt = {.heat = 10, .block_cache_size = 1, .code_cache_size = 1};
+	struct engine_vm_stats stats;
+	struct tiny t;
+	uint32_t rounds = 100;
+
+	needs_translator();
+	tiny_open_with(&t, 1, &opt);
+	tiny_load(&t, PHYS_CODE, count);
+	do {
+		tiny_long_mode(&t);
+		/* Unseen by the engine, which has run this code and must have forgotten it. */
+		rounds++;
+		memcpy(t.ram + PHYS_CODE + 1, &rounds, sizeof(rounds));
+		tiny_put64(&t, PHYS_DATA, 0);
+		assert_int_equal(engine_vcpu_run(t.vcpu[0]), 0);
+		assert_int_equal(t.run->exit_reason, KVM_EXIT_IO);
+		assert_int_equal(tiny_get64(&t, PHYS_DATA), rounds);
+		assert_int_equal(engine_vcpu_reset(t.vcpu[0]), 0);
+		engine_vm_reset(t.vm);
+		assert_int_equal(engine_vm_stats(t.vm, &stats), 0);
+	} while (stats.code_bytes < 8 * MIB);
+	assert_true(stats.blocks > 10000);
+	assert_int_equal(stats.block_parts, 0);
+	assert_int_equal(stats.code_parts, 0);
+	tiny_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,6 +191,7 @@ int main(void)
 		cmocka_unit_test(singles_are_counted_by_name),
 		cmocka_unit_test(stores_into_code_are_counted),
 		cmocka_unit_test(page_walks_are_counted),
+		cmocka_unit_test(resets_use_memory_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
