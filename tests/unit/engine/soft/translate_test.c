@@ -341,18 +341,22 @@ GUEST_CODE(return_to_itself, ".code64\n"
 /* For the signal handler. */
 static struct {
 	struct engine_vcpu *vcpu;
+	bool is_nmi; /* it sends that instead */
 	volatile uint64_t at_ns;
 } kick;
 
 static void on_timer(int number)
 {
 	kick.at_ns = now_ns();
-	engine_vcpu_kick(kick.vcpu);
+	if (kick.is_nmi)
+		engine_vcpu_nmi(kick.vcpu);
+	else
+		engine_vcpu_kick(kick.vcpu);
 }
 
 #define KICK_EVERY_NS 300000
 
-static timer_t timer_begin(struct sys_guest *g)
+static timer_t timer_begin(struct sys_guest *g, bool is_nmi)
 {
 	const struct itimerspec every = {.it_value.tv_nsec = KICK_EVERY_NS,
 					 .it_interval.tv_nsec = KICK_EVERY_NS};
@@ -361,6 +365,7 @@ static timer_t timer_begin(struct sys_guest *g)
 	timer_t timer;
 
 	kick.vcpu = g->vcpu;
+	kick.is_nmi = is_nmi;
 	assert_int_equal(sigaction(event.sigev_signo, &action, NULL), 0);
 	assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
 	assert_int_equal(timer_settime(timer, 0, &every, NULL), 0);
@@ -380,7 +385,7 @@ static int by_value(const void *a, const void *b)
 static void assert_kicks_are_quick(struct sys_guest *g)
 {
 	uint64_t took[KICKS];
-	timer_t timer = timer_begin(g);
+	timer_t timer = timer_begin(g, false);
 
 	for (unsigned n = 0; n < KICKS; n++) {
 		assert_int_equal(engine_vcpu_run(g->vcpu), -EINTR);
@@ -417,6 +422,52 @@ static void kick_reaches_a_loop_of_returns(void **state)
 	assert_kicks_are_quick(g);
 }
 
+GUEST_CODE(report_and_return, ".code64\n"
+			      "push %rax\n" REPORT(0x80) "pop %rax\n"
+							 "iretq\n");
+
+/* The same for interrupts: one that needs no lock to be sent, delivered to the guest's handler. */
+static void assert_interrupts_are_quick(struct sys_guest *g)
+{
+	uint64_t took[KICKS];
+	timer_t timer;
+
+	put_gate(g, VEC_NMI, KERNEL_CS64, LOAD(g, report_and_return), 0x8e, 0, true);
+	timer = timer_begin(g, true);
+	for (unsigned n = 0; n < KICKS; n++) {
+		assert_int_equal(sys_guest_run(g), DONE);
+		took[n] = now_ns() - kick.at_ns;
+	}
+	timer_delete(timer);
+	qsort(took, KICKS, sizeof(took[0]), by_value);
+	assert_in_range(took[KICKS / 2], 0, 50 * NS_PER_US);
+	assert_translated(g);
+}
+
+static void interrupt_reaches_a_jump_to_itself(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start(g, LOAD(g, jump_to_itself));
+	assert_interrupts_are_quick(g);
+}
+
+static void interrupt_reaches_a_counted_loop(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start(g, LOAD(g, count_down));
+	assert_interrupts_are_quick(g);
+}
+
+static void interrupt_reaches_a_loop_of_returns(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start(g, LOAD(g, return_to_itself));
+	assert_interrupts_are_quick(g);
+}
+
 GUEST_CODE(fill_and_check, ".code64\n"
 			   "mov $400, %ebx\n"
 			   "1: mov $0x100000, %edi\n"
@@ -437,7 +488,7 @@ static void kicked_string_instruction_goes_on(void **state)
 	timer_t timer;
 
 	start(g, LOAD(g, fill_and_check));
-	timer = timer_begin(g);
+	timer = timer_begin(g, false);
 	while (engine_vcpu_run(g->vcpu) == -EINTR)
 		kicks++;
 	timer_delete(timer);
@@ -524,6 +575,69 @@ static void timer_reaches_a_loop(void **state)
 	assert_translated(g);
 }
 
+#define DEADLINES 101
+
+/* Waits in a loop of one block for TSC deadlines. */
+GUEST_CODE(wait_for_deadlines, ".code64\n"
+			       "mov $0x1b, %ecx\n"
+			       "rdmsr\n"
+			       "or $0xc00, %eax\n"
+			       "wrmsr\n"
+			       "xor %edx, %edx\n"
+			       "mov $0x80f, %ecx\n"
+			       "mov $0x1ff, %eax\n"
+			       "wrmsr\n"
+			       "mov $0x832, %ecx\n"
+			       "mov $0x40040, %eax\n"
+			       "wrmsr\n"
+			       "mov $101, %ebp\n"
+			       "mov $0xb000, %edi\n"
+			       "lea 1f(%rip), %r9\n"
+			       "1: rdtsc\n"
+			       "shl $32, %rdx\n"
+			       "lea 400000(%rax, %rdx), %r8\n"
+			       "mov %r8d, %eax\n"
+			       "mov %r8, %rdx\n"
+			       "shr $32, %rdx\n"
+			       "mov $0x6e0, %ecx\n"
+			       "wrmsr\n"
+			       "sti\n"
+			       "2: dec %rbx\n"
+			       "jnz 2b\n"
+			       "jmp 2b\n");
+/* Stores how late it is and goes back for the next. */
+GUEST_CODE(on_deadline, ".code64\n"
+			"rdtsc\n"
+			"shl $32, %rdx\n"
+			"or %rdx, %rax\n"
+			"sub %r8, %rax\n"
+			"mov %rax, (%rdi)\n"
+			"add $8, %rdi\n"
+			"xor %eax, %eax\n"
+			"xor %edx, %edx\n"
+			"mov $0x80b, %ecx\n"
+			"wrmsr\n"
+			"mov %r9, (%rsp)\n"
+			"dec %ebp\n"
+			"jz 1f\n"
+			"iretq\n"
+			"1:" REPORT(0x80));
+
+static void deadlines_reach_a_loop(void **state)
+{
+	struct sys_guest *g = *state;
+	uint64_t late[DEADLINES];
+
+	start(g, LOAD(g, wait_for_deadlines));
+	put_gate(g, VECTOR, KERNEL_CS64, LOAD(g, on_deadline), 0x8e, 0, true);
+	assert_int_equal(sys_guest_run(g), DONE);
+	memcpy(late, g->ram + AT_DATA, sizeof(late));
+	qsort(late, DEADLINES, sizeof(late[0]), by_value);
+	/* Where other programs have the CPU half of the time, as many deadlines pass meanwhile. */
+	assert_in_range(late[DEADLINES / 4], 0, engine_vcpu_tsc_khz(g->vcpu) / 20);
+	assert_translated(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -541,9 +655,13 @@ int main(void)
 		test(kick_reaches_a_jump_to_itself),
 		test(kick_reaches_a_counted_loop),
 		test(kick_reaches_a_loop_of_returns),
+		test(interrupt_reaches_a_jump_to_itself),
+		test(interrupt_reaches_a_counted_loop),
+		test(interrupt_reaches_a_loop_of_returns),
 		test(kicked_string_instruction_goes_on),
 		test(interrupt_comes_one_instruction_after_sti),
 		test(timer_reaches_a_loop),
+		test(deadlines_reach_a_loop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
