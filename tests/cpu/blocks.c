@@ -270,6 +270,10 @@ static bool meets_undefined(const struct run *run, const uint8_t *code, unsigned
 		/* INT3, which is all around. */
 		if (code[at] == 0xcc)
 			return false;
+		/* LEA is there for jumps. */
+		if (!strcmp(insn_rows[i.row].name, "lea") && i.base == SLOT_RIP && branches &&
+		    meets_undefined(run, code, at + (unsigned)i.disp, branches - 1))
+			return true;
 		at += len;
 		if ((insn_rows[i.row].op[0] == O_Jb || insn_rows[i.row].op[0] == O_Jz) &&
 		    branches && meets_undefined(run, code, at + (unsigned)i.imm, branches - 1))
@@ -284,7 +288,8 @@ static bool is_code_undefined(const struct run *run, const uint8_t *code)
 		if (!run->b.pieces[n].is_left_out && !is_piece_there(run, n, code) &&
 		    meets_undefined(run, code, run->b.at[n], BRANCHES_MAX))
 			return true;
-	return false;
+	/* Behind the last stands INT3, if nothing was stored there. */
+	return meets_undefined(run, code, run->b.at[run->b.nr], BRANCHES_MAX);
 }
 
 static bool is_code_address(uint64_t address)
