@@ -5,8 +5,10 @@
  * fills ops; the front end (a device) attaches itself with char_attach(). Neither side ever blocks
  * the other: what does not fit is left with the sender, who is called when there is room again.
  *
+ * A back end belongs to the loop it was made with; "its thread" is the one that runs that loop.
+ *
  * Locks: the front end may call char_write() and char_read_more() under its own lock, so a back end
- * calls the front end only from the main loop thread and with none of its own locks held.
+ * calls the front end only from its thread and with none of its own locks held.
  */
 #ifndef BACKEND_CHAR_CHAR_H
 #define BACKEND_CHAR_CHAR_H
@@ -27,20 +29,20 @@ struct char_ops {
 	size_t (*write)(struct char_dev *c, const void *data, size_t len);
 
 	/* The front end has room again: hand over what is kept, then go on reading. Never calls the
-	 * front end itself; it has the main loop thread do so. */
+	 * front end itself; it has its thread do so. */
 	void (*read_more)(struct char_dev *c);
 
 	/*
 	 * Waits until what was taken is outside, however long that takes. NULL: nothing ever waits.
-	 * Main loop thread, when the VM has ended.
+	 * When the VM has ended and the loop does not run any more.
 	 */
 	void (*drain)(struct char_dev *c);
 
-	/* Writes out what was taken, gives the host resource back, frees. Main loop thread. */
+	/* Writes out what was taken, gives the host resource back, frees. Its thread, or after it. */
 	void (*free)(struct char_dev *c);
 };
 
-/* What a front end answers; main loop thread, no lock of the back end held. */
+/* What a front end answers; the back end's thread, no lock of the back end held. */
 struct char_front {
 	/*
 	 * Bytes have arrived. Returns how many were taken; the back end keeps the rest (and reads
@@ -53,6 +55,13 @@ struct char_front {
 
 	/* The other side sent a break. May be NULL. */
 	void (*receive_break)(void *ctx);
+
+	/*
+	 * The other side came (true), or it went (false): all it sent has been received, and it
+	 * takes no more. A stream begins as closed; pipes and files are opened right after
+	 * char_attach() and closed at their end or when nobody reads any more. May be NULL.
+	 */
+	void (*opened)(void *ctx, bool is_open);
 };
 
 struct char_dev {
@@ -62,8 +71,8 @@ struct char_dev {
 };
 
 /*
- * Connects a front end and starts reading, or disconnects it (front NULL). Main loop thread, or
- * before the main loop runs.
+ * Connects a front end and starts reading, or disconnects it (front NULL). The back end's thread, or
+ * before its loop runs.
  */
 static inline void char_attach(struct char_dev *c, const struct char_front *front, void *ctx)
 {
@@ -98,7 +107,7 @@ static inline void char_free(struct char_dev *c)
 		c->ops->free(c);
 }
 
-/* For back ends, on the main loop thread: hand bytes over; they stay with the caller if untaken. */
+/* For back ends, on their thread: hand bytes over; they stay with the caller if untaken. */
 static inline size_t char_deliver(struct char_dev *c, const void *data, size_t len)
 {
 	return c->front ? c->front->receive(c->front_ctx, data, len) : 0;
@@ -114,6 +123,12 @@ static inline void char_deliver_break(struct char_dev *c)
 {
 	if (c->front && c->front->receive_break)
 		c->front->receive_break(c->front_ctx);
+}
+
+static inline void char_deliver_opened(struct char_dev *c, bool is_open)
+{
+	if (c->front && c->front->opened)
+		c->front->opened(c->front_ctx, is_open);
 }
 
 #endif

@@ -22,13 +22,14 @@
 #include "host/tty.h"
 
 #define ESCAPE	      0x01		/* Ctrl-a */
-#define INPUT_MAX     4096		/* bytes read ahead of the guest */
+#define INPUT_MAX     16384		/* bytes read ahead of the guest */
 #define WRITE_MAX     16384		/* bytes per write, so that room appears in steps */
 #define BACKGROUND_NS (250 * NS_PER_MS) /* between looks whether the job is back in front */
 
 struct input {
 	struct loop_fd watch;
-	bool is_terminal;
+	bool is_terminal;   /* reading it from the background would stop the process */
+	bool is_raw;	    /* it is made raw while the device lives */
 	bool is_watched;    /* in the loop's set */
 	bool is_unpollable; /* a regular file or the like */
 	bool is_at_end;
@@ -56,6 +57,7 @@ struct stdio {
 	struct char_dev dev;
 	struct loop *loop;
 	struct char_stdio_config cfg;
+	bool is_told_open; /* what the front end knows of the other side */
 	struct input in;
 	struct output out;
 };
@@ -73,7 +75,7 @@ static size_t stdio_write(struct char_dev *c, const void *data, size_t len)
 	size_t taken = len;
 
 	pthread_mutex_lock(&o->lock);
-	if (!o->is_broken) {
+	if (!o->is_broken && o->fd >= 0) {
 		taken = min(len, sizeof(o->ring) - o->used);
 		size_t at = (o->first + o->used) % sizeof(o->ring);
 		size_t before_wrap = min(taken, sizeof(o->ring) - at);
@@ -117,9 +119,27 @@ static ssize_t write_some(int fd, const void *data, size_t len)
 	}
 }
 
+/* Tells the front end whether there is another side, when that has changed. */
+static void tell_opened(struct stdio *s)
+{
+	bool is_drained = s->in.is_at_end && s->in.start == s->in.end;
+
+	pthread_mutex_lock(&s->out.lock);
+	bool is_open = !(s->cfg.in_fd >= 0 && is_drained) && !s->out.is_broken;
+	pthread_mutex_unlock(&s->out.lock);
+	if (is_open == s->is_told_open || !s->dev.front)
+		return;
+	s->is_told_open = is_open;
+	char_deliver_opened(&s->dev, is_open);
+}
+
 static void tell_room(struct loop_work *w)
 {
-	char_deliver_writable(&container_of(w, struct stdio, out.room)->dev);
+	struct stdio *s = container_of(w, struct stdio, out.room);
+
+	char_deliver_writable(&s->dev);
+	if (s->is_told_open)
+		tell_opened(s);
 }
 
 /* Takes n written bytes out of the ring, or all when the stream is broken. Lock held. */
@@ -138,7 +158,7 @@ static void finish_write(struct stdio *s, ssize_t n)
 	}
 	if (!o->used)
 		pthread_cond_broadcast(&o->changed); /* stdio_drain() may wait for that */
-	if (o->wants_room && o->used <= sizeof(o->ring) / 2) {
+	if (o->is_broken || (o->wants_room && o->used <= sizeof(o->ring) / 2)) {
 		o->wants_room = false;
 		loop_post(s->loop, &o->room, tell_room);
 	}
@@ -178,6 +198,8 @@ static int start_writer(struct stdio *s, struct error *err)
 	static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP};
 	sigset_t set, old;
 
+	if (s->out.fd < 0)
+		return 0;
 	sigfillset(&set);
 	for (unsigned i = 0; i < ARRAY_SIZE(crashes); i++)
 		sigdelset(&set, crashes[i]);
@@ -240,7 +262,8 @@ static void end_of_input(struct stdio *s)
 static bool read_once(struct stdio *s)
 {
 	uint8_t bytes[INPUT_MAX];
-	ssize_t n = read(s->in.watch.fd, bytes, sizeof(bytes));
+	void *to = s->cfg.is_plain ? s->in.data : bytes;
+	ssize_t n = read(s->in.watch.fd, to, INPUT_MAX);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
@@ -248,7 +271,9 @@ static bool read_once(struct stdio *s)
 		end_of_input(s);
 		return false;
 	}
-	for (ssize_t i = 0; i < n; i++)
+	if (s->cfg.is_plain)
+		s->in.end = (size_t)n;
+	for (ssize_t i = 0; i < n && !s->cfg.is_plain; i++)
 		take_byte(s, bytes[i]);
 	return true;
 }
@@ -288,7 +313,7 @@ static bool is_in_background(struct stdio *s)
 }
 
 /* Brings the buffer, the watch and the front end in step again. */
-static void go_on(struct stdio *s)
+static void read_on(struct stdio *s)
 {
 	struct input *in = &s->in;
 
@@ -304,14 +329,25 @@ static void go_on(struct stdio *s)
 			return;
 }
 
+static void go_on(struct stdio *s)
+{
+	if (!s->is_told_open && (!s->in.is_at_end || s->cfg.in_fd < 0))
+		tell_opened(s);
+	read_on(s);
+	if (s->is_told_open)
+		tell_opened(s);
+}
+
 static void on_readable(struct loop_fd *w, uint32_t events)
 {
 	struct stdio *s = container_of(w, struct stdio, in.watch);
 
-	if (is_in_background(s) || !read_once(s))
+	if (is_in_background(s))
 		return;
-	if (!deliver(s))
+	if (read_once(s) && !deliver(s))
 		set_watched(s, false);
+	if (s->in.is_at_end)
+		tell_opened(s);
 }
 
 static void on_more(struct loop_work *w)
@@ -333,25 +369,36 @@ static void stdio_read_more(struct char_dev *c)
 
 /* ---- life ---- */
 
+static void close_fds(const struct char_stdio_config *cfg)
+{
+	if (cfg->in_fd >= 0)
+		close(cfg->in_fd);
+	if (cfg->out_fd >= 0 && cfg->out_fd != cfg->in_fd)
+		close(cfg->out_fd);
+}
+
 static void stdio_free(struct char_dev *c)
 {
 	struct stdio *s = to_stdio(c);
 
 	/* If the reader of a pipe is stuck, Ctrl-C must work while we wait for it. */
-	if (s->in.is_terminal && !isatty(s->out.fd))
+	if (s->in.is_raw && !isatty(s->out.fd))
 		tty_leave_raw();
 	pthread_mutex_lock(&s->out.lock);
 	s->out.is_ending = true;
 	pthread_cond_signal(&s->out.changed);
 	pthread_mutex_unlock(&s->out.lock);
-	pthread_join(s->out.thread, NULL);
+	if (s->out.fd >= 0)
+		pthread_join(s->out.thread, NULL);
 
 	set_watched(s, false);
 	loop_cancel(s->loop, &s->in.more);
 	loop_cancel(s->loop, &s->out.room);
 	loop_timer_disarm(&s->in.background_timer);
-	if (s->in.is_terminal)
+	if (s->in.is_raw)
 		tty_leave_raw();
+	if (s->cfg.owns_fds)
+		close_fds(&s->cfg);
 	pthread_cond_destroy(&s->out.changed);
 	pthread_mutex_destroy(&s->out.lock);
 	free(s);
@@ -374,16 +421,18 @@ struct char_dev *char_stdio_new(struct loop *loop, const struct char_stdio_confi
 	s->cfg = *cfg;
 	s->in.watch.fd = cfg->in_fd;
 	s->in.watch.fn = on_readable;
-	s->in.is_terminal = isatty(cfg->in_fd);
+	s->in.is_at_end = cfg->in_fd < 0;
+	s->in.is_terminal = cfg->in_fd >= 0 && isatty(cfg->in_fd);
+	s->in.is_raw = s->in.is_terminal && !cfg->is_plain;
 	s->out.fd = cfg->out_fd;
 	pthread_mutex_init(&s->out.lock, NULL);
 	pthread_cond_init(&s->out.changed, NULL);
 	loop_timer_init(&s->in.background_timer, loop, on_background_timer);
 
-	int rc = s->in.is_terminal ? tty_enter_raw(cfg->in_fd, err) : 0;
+	int rc = s->in.is_raw ? tty_enter_raw(cfg->in_fd, err) : 0;
 	if (!rc) {
 		rc = start_writer(s, err);
-		if (rc && s->in.is_terminal)
+		if (rc && s->in.is_raw)
 			tty_leave_raw();
 	}
 	if (!rc)

@@ -81,12 +81,12 @@ static void quit(void *ctx)
 	loop_stop(f->loop);
 }
 
-static const struct char_front front_ops = {receive, writable, receive_break};
+static const struct char_front front_ops = {receive, writable, receive_break, NULL};
 
 static void open_console(struct front *f, int in, int out)
 {
 	struct error err = {0};
-	const struct char_stdio_config cfg = {in, out, quit, f};
+	const struct char_stdio_config cfg = {.in_fd = in, .out_fd = out, .quit = quit, .ctx = f};
 
 	f->loop = loop_new(&err);
 	f->dev = char_stdio_new(f->loop, &cfg, &err);
