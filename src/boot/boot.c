@@ -144,7 +144,10 @@ static int load_kernel(struct mem *m, const struct boot_config *cfg, struct boot
 
 static int load_acpi(struct mem *m, const struct boot_config *cfg, struct error *err)
 {
-	const struct acpi_config acpi = {.apic_ids = cfg->apic_ids, .nr_cpus = cfg->nr_cpus};
+	const struct acpi_config acpi = {.apic_ids = cfg->apic_ids,
+					 .nr_cpus = cfg->nr_cpus,
+					 .virtio = cfg->virtio,
+					 .nr_virtio = cfg->nr_virtio};
 	struct buf tables = {0};
 	int ret = acpi_build(&tables, BIOS_ACPI, BIOS_ACPI_END - BIOS_ACPI, &acpi, err);
 

@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "boot/loader/image.h"
+#include "boot/tables/acpi.h"
 #include "boot/tables/e820.h"
 #include "core/mem.h"
 
@@ -33,7 +34,9 @@ struct boot_config {
 	bool has_mptable; /* MP table 1.4 */
 	/* Random bytes for the kernel's entropy pool (bzImage); none when rng_seed_len is 0. */
 	const void *rng_seed;
-	size_t rng_seed_len; /* at most BOOT_RNG_SEED_MAX */
+	size_t rng_seed_len;		  /* at most BOOT_RNG_SEED_MAX */
+	const struct boot_virtio *virtio; /* virtio-mmio devices, named in the DSDT */
+	unsigned nr_virtio;
 };
 
 #define BOOT_RNG_SEED_MAX 256

@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "base/buf.h"
+#include "machine/virtio_bus.h"
 #include "machine/vm_impl.h"
 #include "x86/regs.h"
 
@@ -74,6 +75,8 @@ int kernel_boot(struct kernel *k, struct vm *vm, struct error *err)
 	struct boot_entry entry;
 	struct e820_map e820;
 	uint8_t seed[RNG_SEED_BYTES];
+	const struct boot_virtio *windows;
+	unsigned nr_windows = virtio_bus_windows(vm->virtio_bus, &windows);
 	uint32_t *apic_ids = mem_alloc_zero(vm->nr_vcpus * sizeof(*apic_ids));
 
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
@@ -87,6 +90,8 @@ int kernel_boot(struct kernel *k, struct vm *vm, struct error *err)
 		.apic_ids = apic_ids,
 		.nr_cpus = vm->nr_vcpus,
 		.has_acpi = true,
+		.virtio = windows,
+		.nr_virtio = nr_windows,
 		.has_mptable = s->has_mptable,
 		.rng_seed = seed,
 	};

@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "machine/memory_map.h"
+#include "machine/parts.h"
 
 static const struct config_key keys[] = {
 	{.name = "name", .type = CONFIG_STRING, .help = "name of the VM; guest-PID when not given"},
@@ -191,4 +192,5 @@ static const struct config_key keys[] = {
 void machine_register_keys(struct config *cfg)
 {
 	config_register(cfg, keys, ARRAY_SIZE(keys));
+	parts_register_keys(cfg);
 }

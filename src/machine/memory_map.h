@@ -13,6 +13,10 @@
 #define HOLE_START (3 * GIB) /* RAM ends here at the latest, PCI and chip registers follow */
 #define HOLE_END   (4 * GIB) /* RAM goes on here */
 
+/* Windows of virtio-mmio devices, up to the IOAPIC. */
+#define VIRTIO_MMIO_BASE   0xfebf0000u
+#define VIRTIO_MMIO_STRIDE 0x200u
+
 #define IOAPIC_BASE 0xfec00000u
 #define HPET_BASE   0xfed00000u
 #define LAPIC_BASE  0xfee00000u

@@ -72,6 +72,7 @@ int vm_move(struct vm *vm, const char *accel, struct error *err)
 	int rc;
 
 	vm_pause(vm);
+	devices_pause(&vm->devices);
 	rc = make(vm, accel, &to, err);
 	if (!rc)
 		rc = transfer(vm, &to, err);
@@ -92,6 +93,7 @@ int vm_move(struct vm *vm, const char *accel, struct error *err)
 	free(to.vcpus);
 	pc_engine_changed(vm->pc);
 	discard(vm, &from);
+	devices_resume(&vm->devices);
 	vm_resume(vm);
 	return 0;
 }

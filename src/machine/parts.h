@@ -35,8 +35,8 @@ int parts_check(const struct config *cfg, struct error *err);
 int parts_create(struct vm *vm, const struct config *cfg, struct error *err);
 
 /*
- * Puts a virtio device on the machine's bus for such devices (machine.virtio: PCI or MMIO); it is the
- * VM's from now on, also when this fails, and freed with it. index: which of its type.
+ * Puts a virtio device on the machine's bus for such devices (virtio.transport); it is the VM's from
+ * now on, also when this fails, and freed with it. index: which of its type.
  */
 int vm_add_virtio(struct vm *vm, struct virtio_device *d, unsigned index, struct error *err);
 

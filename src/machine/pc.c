@@ -344,3 +344,8 @@ void pc_press_power_button(struct pc *pc)
 {
 	acpi_pm_power_button(pc->pm);
 }
+
+struct irq_line pc_gsi_line(struct pc *pc, unsigned gsi)
+{
+	return gsi_line(pc->gsis, gsi);
+}

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "core/irq.h"
 
 struct pc;
 struct vm;
@@ -31,6 +32,9 @@ void pc_end_of_interrupt(struct pc *pc, unsigned vector);
 
 /* The VM goes on in another engine VM, which must hear of the interrupt routes. vCPUs parked. */
 void pc_engine_changed(struct pc *pc);
+
+/* A new source on a GSI (machine/gsi.h). Set-up only. */
+struct irq_line pc_gsi_line(struct pc *pc, unsigned gsi);
 
 /* Main loop thread. */
 void pc_press_power_button(struct pc *pc);

@@ -20,8 +20,10 @@
 #include "machine/kernel.h"
 #include "machine/memory_map.h"
 #include "machine/move.h"
+#include "machine/parts.h"
 #include "machine/pc.h"
 #include "machine/stats.h"
+#include "machine/virtio_bus.h"
 #include "machine/vm_impl.h"
 
 /* ---- events from other threads ---- */
@@ -220,7 +222,7 @@ static int add_vcpus(struct vm *vm, struct error *err)
 	return 0;
 }
 
-static int build(struct vm *vm, struct error *err)
+static int build(struct vm *vm, const struct config *cfg, struct error *err)
 {
 	const struct settings *s = &vm->settings;
 	struct engine_options opt = settings_engine_options(s);
@@ -258,6 +260,8 @@ static int build(struct vm *vm, struct error *err)
 	rc = add_vcpus(vm, err);
 	if (!rc)
 		rc = pc_new(vm, err);
+	if (!rc)
+		rc = parts_create(vm, cfg, err);
 	if (rc)
 		return rc;
 	return kernel_boot(vm->kernel, vm, err);
@@ -271,7 +275,8 @@ struct vm *vm_new(const struct config *cfg, struct error *err)
 	pthread_mutex_init(&vm->park_lock, NULL);
 	pthread_cond_init(&vm->park_cond, NULL);
 	vm->signal_watch.fd = -1;
-	if (settings_read(&vm->settings, cfg, err) || build(vm, err)) {
+	if (settings_read(&vm->settings, cfg, err) || parts_check(cfg, err) ||
+	    build(vm, cfg, err)) {
 		vm_free(vm);
 		return NULL;
 	}
@@ -318,6 +323,7 @@ void vm_free(struct vm *vm)
 	}
 	kernel_close(vm->kernel);
 	devices_free(&vm->devices);
+	virtio_bus_free(vm->virtio_bus);
 	pc_free(vm->pc);
 	for (unsigned i = vm->nr_vcpus; i-- > 0;)
 		vcpu_fini(&vm->vcpus[i]);

@@ -21,6 +21,7 @@
 struct kernel;
 struct pc;
 struct symbols;
+struct virtio_bus;
 
 struct vm {
 	struct settings settings;
@@ -31,6 +32,7 @@ struct vm {
 	struct bus *pio, *mmio;
 	struct list devices;
 	struct pc *pc;
+	struct virtio_bus *virtio_bus;
 	struct kernel *kernel;
 	struct symbols *symbols; /* of the guest kernel, or NULL */
 

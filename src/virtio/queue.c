@@ -267,8 +267,8 @@ static bool map(struct virtio_queue *q)
 	q->has_indirect = virtio_has_feature(d, VIRTIO_RING_F_INDIRECT_DESC);
 	q->is_notify_off = false;
 	q->has_given = false;
-	bool is_size_bad = !q->size || q->size > q->size_max ||
-			   (!is_packed && (q->size & (q->size - 1)));
+	bool is_size_bad =
+		!q->size || q->size > q->size_max || (!is_packed && (q->size & (q->size - 1)));
 	const struct ring_ops *ring = is_packed ? &packed_ring_ops : &split_ring_ops;
 	if (is_size_bad || !ring->map(q)) {
 		virtio_break(d, "queue %u: size %u, rings at 0x%llx, 0x%llx and 0x%llx", q->index,
@@ -296,7 +296,7 @@ void queue_stop(struct virtio_queue *q)
 
 void queue_free(struct virtio_queue *q)
 {
-	list_for_each_safe(it, &q->free_chains) {
+	list_for_each_safe (it, &q->free_chains) {
 		struct virtio_chain *c = list_entry(it, struct virtio_chain, node);
 
 		free(c->segments);

@@ -29,9 +29,17 @@
 #define ACPI_HPET_ADDRESS     0xfed00000u
 #define ACPI_HPET_ID	      0x8086a201u /* low half of the capabilities: 3 timers, 64-bit, legacy */
 
+/* The window of a virtio-mmio device (virtio 1.2, section 4.2). */
+struct boot_virtio {
+	uint32_t base, size;
+	uint32_t gsi; /* level-triggered, active high, shared */
+};
+
 struct acpi_config {
 	const uint32_t *apic_ids; /* of vCPU 0, 1, ... */
 	unsigned nr_cpus;
+	const struct boot_virtio *virtio;
+	unsigned nr_virtio; /* at most 4096 */
 };
 
 /*

@@ -152,6 +152,19 @@ void aml_resource_irq(struct buf *resources, unsigned irq)
 	buf_append(resources, &mask, 2);
 }
 
+/* Extended interrupt, 6.4.3.6. */
+void aml_resource_interrupt(struct buf *resources, uint32_t gsi)
+{
+	const uint16_t descriptor_len = 6;
+	const uint8_t consumer = 1, shared = 8;
+
+	add_byte(resources, 0x89);
+	buf_append(resources, &descriptor_len, 2);
+	add_byte(resources, consumer | shared);
+	add_byte(resources, 1); /* one interrupt */
+	buf_append(resources, &gsi, 4);
+}
+
 /* 32-bit fixed memory range, 6.4.3.4. */
 void aml_resource_memory(struct buf *resources, uint32_t base, uint32_t size)
 {

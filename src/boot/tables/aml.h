@@ -24,7 +24,8 @@ void aml_package(struct buf *b, unsigned nr_elements, const struct buf *elements
 
 /* Resource descriptors (chapter 6.4), collected in a buffer of their own. */
 void aml_resource_io(struct buf *resources, uint16_t port, uint8_t nr_ports);
-void aml_resource_irq(struct buf *resources, unsigned irq); /* ISA: edge, active high */
+void aml_resource_irq(struct buf *resources, unsigned irq);	  /* ISA: edge, active high */
+void aml_resource_interrupt(struct buf *resources, uint32_t gsi); /* level, active high, shared */
 void aml_resource_memory(struct buf *resources, uint32_t base, uint32_t size);
 
 /* Name (_CRS, ResourceTemplate () {...}). */

@@ -83,6 +83,27 @@ static void add_processors(struct buf *b, const struct acpi_config *cfg)
 	buf_free(&body);
 }
 
+/* Names are V000 ... VFFF. */
+static void add_virtio(struct buf *b, const struct acpi_config *cfg)
+{
+	for (unsigned i = 0; i < cfg->nr_virtio; i++) {
+		struct buf body = {0}, resources = {0};
+		char name[8];
+
+		snprintf(name, sizeof(name), "V%03X", i & 0xfff);
+		aml_name(&body, "_HID");
+		aml_string(&body, "LNRO0005");
+		aml_name(&body, "_UID");
+		aml_integer(&body, i);
+		aml_resource_memory(&resources, cfg->virtio[i].base, cfg->virtio[i].size);
+		aml_resource_interrupt(&resources, cfg->virtio[i].gsi);
+		aml_current_resources(&body, &resources);
+		aml_device(b, name, &body);
+		buf_free(&resources);
+		buf_free(&body);
+	}
+}
+
 void acpi_build_dsdt(struct buf *aml, const struct acpi_config *cfg)
 {
 	struct buf sleep_types = {0}, system_bus = {0};
@@ -99,6 +120,7 @@ void acpi_build_dsdt(struct buf *aml, const struct acpi_config *cfg)
 	add_processors(&system_bus, cfg);
 	for (unsigned i = 0; i < ARRAY_SIZE(isa_devices); i++)
 		add_isa_device(&system_bus, &isa_devices[i]);
+	add_virtio(&system_bus, cfg);
 	aml_scope(aml, "\\_SB_", &system_bus);
 	buf_free(&system_bus);
 }

@@ -14,8 +14,8 @@
 struct virtio_rng {
 	struct virtio_device virtio;
 	uint64_t bytes_per_second; /* 0: no limit */
-	uint64_t budget;	   /* bytes that may be given at budget_at, while there is a limit */
-	uint64_t budget_at;	   /* host_now_ns() */
+	uint64_t budget;    /* bytes that may be given at budget_at, while there is a limit */
+	uint64_t budget_at; /* host_now_ns() */
 	struct loop_timer refill;
 };
 
