@@ -75,6 +75,8 @@ static void emit_one(struct emitter *e, const struct insn *i)
 			   (!(i->prefix & PFX_MEM) || mem_is_possible(i));
 
 	listing_mark(e, false);
+	if (insn_crosses_page(i))
+		emit_crossing(e, i);
 	if (!is_possible || !row->emit(e, i)) {
 		if (ends(i) || row->attr & A_COND)
 			emit_interpret_end(e, i);
@@ -126,6 +128,8 @@ bool translate_block(struct emitter *e)
 	decode_all(e, insns);
 	if (!e->nr)
 		return false;
+	if (!ends(&insns[e->nr - 1]))
+		crossing_decode(e, &insns[e->nr]);
 	e->insns = insns;
 	emit_entries(e);
 	emit_body(e);

@@ -97,6 +97,11 @@ struct out *out_for_site(struct emitter *e, uint8_t *jump, unsigned how)
 	return out_new(e, how & (MEM_END | MEM_LEAVE) ? OUT_SLOW_END : OUT_SLOW, jump);
 }
 
+void emit_leave_unknown(struct emitter *e, uint8_t *site, int32_t target)
+{
+	out_new(e, OUT_UNKNOWN, site)->target = target;
+}
+
 /* A jump that is taken when the word at m is 0; what flags the guest needs stay. */
 static uint8_t *jump_if_zero(struct emitter *e, struct mem_ref m)
 {
@@ -514,6 +519,11 @@ static void write_out(struct emitter *e, const struct out *out)
 		if (out->target != INT32_MIN)
 			load_target(e, out->target);
 		emit_jump_gate(e, GATE_LEAVE);
+		break;
+	case OUT_UNKNOWN:
+		save_for_exit(e, out);
+		load_target(e, out->target);
+		emit_jump_gate(e, GATE_LEAVE_MISS);
 		break;
 	}
 }

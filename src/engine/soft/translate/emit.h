@@ -67,8 +67,9 @@ struct translation;
 
 #define NR_SITE_GROUPS 9 /* lengths of spans that share sites */
 
-#define OUTS_MAX    320 /* slow paths and side exits of a block */
-#define RECORDS_MAX (BLOCK_INSNS_MAX * 4)
+#define CROSSING_MAX 16	 /* bytes that are looked at of an instruction across pages */
+#define OUTS_MAX     320 /* slow paths and side exits of a block */
+#define RECORDS_MAX  (BLOCK_INSNS_MAX * 4)
 
 /* An instruction of the block that may be run by the interpreter. Lies behind the block's code. */
 struct record {
@@ -122,6 +123,7 @@ struct out {
 		OUT_BRANCH,   /* side exit to target */
 		OUT_MISS,     /* an address that is not in the jump cache: RCX ^ tag */
 		OUT_LEAVE,    /* to the run loop, with rip in RCX */
+		OUT_UNKNOWN,  /* to the run loop at target, where no block is known */
 	} kind;
 	uint8_t *site, *resume; /* displacement of the jump that leads here, and where it returns */
 	unsigned record;
@@ -164,6 +166,10 @@ struct emitter {
 	const struct insn *insns; /* of the block, off counts from the start of the page */
 	unsigned nr, at;	  /* how many, and which one is being emitted */
 	unsigned size;		  /* bytes of all of them */
+	struct {
+		unsigned avail; /* bytes in this page; 0: there is none */
+		uint8_t code[CROSSING_MAX];
+	} crossing; /* the last of them, if it goes on in the next page (crossing.c) */
 
 	/*
 	 * A block that jumps to its own start is written twice: the second time as the body of the

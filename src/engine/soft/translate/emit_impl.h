@@ -27,6 +27,23 @@ bool translate_block(struct emitter *e);
 void emit_outs(struct emitter *e);
 void emit_records(struct emitter *e);
 
+/* ---- crossing.c ---- */
+
+/*
+ * Adds the instruction behind the block's own to e->insns, at i, if it goes on in the next page and
+ * the TLB has that; and the check that stands before its code.
+ */
+static inline bool insn_crosses_page(const struct insn *i)
+{
+	return i->off + i->len > GUEST_PAGE_SIZE;
+}
+
+void crossing_decode(struct emitter *e, struct insn *i);
+void emit_crossing(struct emitter *e, const struct insn *i);
+
+/* To the run loop, at offset target of the page; site is the displacement of the jump. */
+void emit_leave_unknown(struct emitter *e, uint8_t *site, int32_t target);
+
 /* ---- lookahead.c ---- */
 
 /* Guest registers that i changes, one bit each; all of them when it is not known. */
@@ -35,7 +52,7 @@ unsigned insn_regs_written(const struct insn *i);
 bool insn_moves_rsp(const struct insn *i, int32_t *delta);
 /* Whether i leaves nothing of the status flags there were before. */
 bool insn_writes_all_flags(const struct insn *i);
-/* An instruction that neither faults nor touches memory, and has an emitter. */
+/* An instruction that neither faults nor touches memory, has an emitter and lies in the page. */
 bool insn_is_plain(const struct insn *i);
 /* Whether e->recipe serves from the current instruction to where flags are overwritten, or the end. */
 bool recipe_lasts(const struct emitter *e);

@@ -125,7 +125,8 @@ bool insn_is_plain(const struct insn *i)
 {
 	const struct insn_row *row = &insn_rows[i->row];
 
-	return i->row < nr_insn_rows && row->emit && row->attr & A_PLAIN && !(i->prefix & PFX_MEM);
+	return i->row < nr_insn_rows && row->emit && row->attr & A_PLAIN &&
+	       !(i->prefix & PFX_MEM) && !insn_crosses_page(i);
 }
 
 bool recipe_lasts(const struct emitter *e)

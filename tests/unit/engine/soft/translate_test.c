@@ -202,6 +202,111 @@ static void blocks_follow_the_mapping_of_the_next_page(void **state)
 	assert_translated(g);
 }
 
+/* ---- an instruction that begins in one page and ends in the next ---- */
+
+/* The number of MOV $n, %eax lies in the page that is mapped anew, its first byte at 0x30fff. */
+GUEST_CODE(remap_half,
+	   ".code64\n"
+	   "mov $0x31004, %esi\n" /* RET: the TLB knows the page when the block is translated */
+	   "call *%rsi\n"
+	   "mov $0x30ff0, %esi\n"
+	   "call *%rsi\n"
+	   "mov $200, %ecx\n"
+	   "1: mov %ecx, %edx\n"
+	   "and $1, %edx\n"
+	   "shl $12, %edx\n"
+	   "add $0x40007, %edx\n"
+	   "mov %rdx, 0x23000 + 0x31 * 8\n"
+	   "invlpg 0x31000\n"
+	   "mov %ecx, %ebx\n"
+	   "and $1, %ebx\n"
+	   "mov $0x30ff0, %esi\n"
+	   "call *%rsi\n"
+	   "cmp %ebx, %eax\n"
+	   "jne 9f\n"
+	   "call *%rsi\n"
+	   "cmp %ebx, %eax\n"
+	   "jne 9f\n"
+	   "dec %ecx\n"
+	   "jnz 1b\n" REPORT(0x80) "9:" REPORT(0x81));
+
+/* The same is changed by stores: to either page, from another block and from its own. */
+GUEST_CODE(patch_half,
+	   ".code64\n"
+	   "mov $0x31004, %esi\n" /* RET: the TLB knows the page when the block is translated */
+	   "call *%rsi\n"
+	   "mov $200, %ecx\n"
+	   "mov $0x30ff0, %esi\n"
+	   "1: mov %cl, 0x31000\n"
+	   "mov $1000, %eax\n"
+	   "call *%rsi\n"
+	   "movzbl %cl, %ebx\n"
+	   "cmp %ebx, %eax\n"
+	   "jne 9f\n"
+	   "movb $0x05, 0x30fff\n" /* ADD */
+	   "mov $1000, %eax\n"
+	   "call *%rsi\n"
+	   "add $1000, %ebx\n"
+	   "cmp %ebx, %eax\n"
+	   "jne 9f\n"
+	   "movb $0xb8, 0x30fff\n" /* MOV */
+	   "dec %ecx\n"
+	   "jnz 1b\n" REPORT(0x80) "9:" REPORT(0x81));
+
+/* Seven bytes: they end at 0x30fff if nothing is before them. */
+GUEST_CODE(store_ahead, ".code64\nmov %cl, 0x31000\n");
+GUEST_CODE(give_ahead, ".code64\nmov $0x12345600, %eax\nret\n");
+
+GUEST_CODE(patch_own_half,
+	   ".code64\n"
+	   "mov $0x31004, %esi\n" /* RET: the TLB knows the page when the block is translated */
+	   "call *%rsi\n"
+	   "mov $200, %ecx\n"
+	   "mov $0x30ff8, %esi\n"
+	   "1: call *%rsi\n"
+	   "mov %ecx, %ebx\n"
+	   "or $0x12345600, %ebx\n"
+	   "cmp %ebx, %eax\n"
+	   "jne 9f\n"
+	   "dec %ecx\n"
+	   "jnz 1b\n" REPORT(0x80) "9:" REPORT(0x81));
+
+static void assert_half_is_followed(struct sys_guest *g, uint64_t at)
+{
+	start(g, at);
+	memset(g->ram + AT_HIGH, 0x90, 0x1000);
+	LOAD_AT(g, AT_HIGH + 0xfff, give_0);
+	memcpy(g->ram + AT_FIRST, give_0_start + 1, (size_t)(give_0_end - give_0_start) - 1);
+	memcpy(g->ram + AT_OTHER, give_1_start + 1, (size_t)(give_1_end - give_1_start) - 1);
+	assert_int_equal(sys_guest_run(g), DONE);
+	assert_translated(g);
+}
+
+static void instruction_across_pages_follows_the_mapping(void **state)
+{
+	struct sys_guest *g = *state;
+
+	assert_half_is_followed(g, LOAD(g, remap_half));
+}
+
+static void instruction_across_pages_follows_stores(void **state)
+{
+	struct sys_guest *g = *state;
+
+	assert_half_is_followed(g, LOAD(g, patch_half));
+}
+
+static void instruction_across_pages_follows_its_own_block(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start(g, LOAD(g, patch_own_half));
+	LOAD_AT(g, AT_HIGH + 0xff8, store_ahead);
+	LOAD_AT(g, AT_HIGH + 0xfff, give_ahead);
+	assert_int_equal(sys_guest_run(g), DONE);
+	assert_translated(g);
+}
+
 /* ---- branches that fault ---- */
 
 /* Often to a place that exists, then to RDI. */
@@ -648,6 +753,9 @@ int main(void)
 						setup_interpreter, sys_guest_teardown),
 		test(device_write_ends_a_loop),
 		test(blocks_follow_the_mapping_of_the_next_page),
+		test(instruction_across_pages_follows_the_mapping),
+		test(instruction_across_pages_follows_stores),
+		test(instruction_across_pages_follows_its_own_block),
 		test(return_to_no_address_faults_at_the_return),
 		test(call_reads_its_target_before_it_stores),
 		test(accesses_far_apart_are_each_checked),
