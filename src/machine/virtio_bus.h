@@ -17,7 +17,8 @@ void virtio_bus_register_keys(struct config *cfg);
 
 /* Makes vm->virtio_bus. */
 int virtio_bus_new(struct vm *vm, const struct config *cfg, struct error *err);
-void virtio_bus_free(struct virtio_bus *bus); /* after the devices: ends the threads; NULL is fine */
+void virtio_bus_free(
+	struct virtio_bus *bus); /* after the devices: ends the threads; NULL is fine */
 
 /* The virtio-mmio windows in use, which the guest must be told of. Returns how many. */
 unsigned virtio_bus_windows(const struct virtio_bus *bus, const struct boot_virtio **windows);

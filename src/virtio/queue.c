@@ -29,6 +29,8 @@ static struct virtio_chain *new_chain(struct virtio_queue *q)
 		c = mem_alloc_zero(sizeof(*c));
 		list_init(&c->node);
 		c->queue = q;
+		c->room = SEGMENTS_FIRST;
+		c->segments = mem_alloc_zero(c->room * sizeof(c->segments[0]));
 	}
 	c->readable = c->writable = 0;
 	c->nr_readable = c->nr_segments = 0;
@@ -46,7 +48,7 @@ static void release_chain(struct virtio_chain *c)
 static struct virtio_segment *room_for_segment(struct virtio_chain *c)
 {
 	if (c->nr_segments == c->room) {
-		c->room = c->room ? 2 * c->room : SEGMENTS_FIRST;
+		c->room *= 2;
 		c->segments = realloc(c->segments, c->room * sizeof(c->segments[0]));
 		BUG_ON(!c->segments);
 	}

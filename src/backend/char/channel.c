@@ -257,10 +257,10 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-	{"stdio", NULL, open_stdio},	   {"fd", check_fd, open_fd},
-	{"pts", NULL, open_pts},	   {"pty", NULL, open_pts},
-	{"tty", check_path, open_tty},	   {"port", check_port, open_port},
-	{"unix", check_path, open_unix},   {"file", check_path, open_file},
+	{"stdio", NULL, open_stdio},	 {"fd", check_fd, open_fd},
+	{"pts", NULL, open_pts},	 {"pty", NULL, open_pts},
+	{"tty", check_path, open_tty},	 {"port", check_port, open_port},
+	{"unix", check_path, open_unix}, {"file", check_path, open_file},
 	{"null", NULL, open_null},
 };
 

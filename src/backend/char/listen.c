@@ -142,8 +142,8 @@ int listen_tcp(const char *addr, uint16_t port, struct error *err)
 	} else if (inet_pton(AF_INET, addr, &in4.sin_addr) == 1) {
 		fd = listen_on(AF_INET, (struct sockaddr *)&in4, sizeof(in4));
 	} else {
-		return error_set(err, -EINVAL,
-				 "'%s' is no address (127.0.0.1, or [::1] for IPv6)", addr);
+		return error_set(err, -EINVAL, "'%s' is no address (127.0.0.1, or [::1] for IPv6)",
+				 addr);
 	}
 	return fd < 0 ? error_set_errno(err, fd, "unable to listen on port %u of %s", port, addr)
 		      : fd;
@@ -159,8 +159,8 @@ static bool is_stale(const struct sockaddr_un *addr)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return false;
-	bool is_refused = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) &&
-			  errno == ECONNREFUSED;
+	bool is_refused =
+		connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) && errno == ECONNREFUSED;
 	close(fd);
 	return is_refused;
 }
@@ -171,8 +171,9 @@ int listen_unix(const char *path, struct error *err)
 	int fd;
 
 	if (strlen(path) >= sizeof(addr.sun_path))
-		return error_set(err, -ENAMETOOLONG, "%s: the path of a socket has at most %zu bytes",
-				 path, sizeof(addr.sun_path) - 1);
+		return error_set(err, -ENAMETOOLONG,
+				 "%s: the path of a socket has at most %zu bytes", path,
+				 sizeof(addr.sun_path) - 1);
 	memcpy(addr.sun_path, path, strlen(path));
 	if (is_stale(&addr))
 		unlink(path);

@@ -36,9 +36,9 @@ struct driver_queue {
 	uint16_t size;
 	bool is_packed;
 	gpa_t desc, driver, device;
-	uint16_t next_desc;	   /* next free descriptor; a test's chains fit in the ring at once */
-	uint16_t avail_at, used_at; /* split */
-	bool wrap, used_wrap;	   /* packed */
+	uint16_t next_desc; /* next free descriptor; a test's chains fit in the ring at once */
+	uint16_t avail_at, used_at;	      /* split */
+	bool wrap, used_wrap;		      /* packed */
 	uint16_t lens[VIRTIO_QUEUE_SIZE_MAX]; /* packed: descriptors of the chain with this id */
 };
 
@@ -130,7 +130,8 @@ static inline void driver_start(struct driver_host *h)
 }
 
 /* Lays out and enables a queue, in the format that was negotiated. size: a power of two. */
-static inline void driver_init(struct driver_queue *r, struct driver_host *h, unsigned index, uint16_t size)
+static inline void driver_init(struct driver_queue *r, struct driver_host *h, unsigned index,
+			       uint16_t size)
 {
 	memset(r, 0, sizeof(*r));
 	r->host = h;
@@ -152,8 +153,8 @@ static inline void driver_init(struct driver_queue *r, struct driver_host *h, un
 }
 
 /* Writes one descriptor of either format: next is for split rings. */
-static inline void driver_put(struct driver_queue *r, gpa_t table, unsigned i, const struct driver_buffer *b,
-			     uint16_t flags, uint16_t id_or_next)
+static inline void driver_put(struct driver_queue *r, gpa_t table, unsigned i,
+			      const struct driver_buffer *b, uint16_t flags, uint16_t id_or_next)
 {
 	flags |= b->is_writable ? VRING_DESC_F_WRITE : 0;
 	if (r->is_packed) {
@@ -177,17 +178,17 @@ static inline uint16_t driver_add(struct driver_queue *r, const struct driver_bu
 	for (unsigned i = 0; !r->is_packed && i < n; i++) {
 		uint16_t at = (uint16_t)((first + i) % r->size);
 		driver_put(r, r->desc, at, &b[i], i + 1 < n ? VRING_DESC_F_NEXT : 0,
-			  (uint16_t)((at + 1) % r->size));
+			   (uint16_t)((at + 1) % r->size));
 	}
 	/* The first descriptor of a packed chain is made available last. */
 	for (unsigned k = n; r->is_packed && k-- > 0;) {
 		unsigned at = first + k;
 		bool wrap = at >= r->size ? !r->wrap : r->wrap;
 		driver_put(r, r->desc, at % r->size, &b[k],
-			  (uint16_t)((k + 1 < n ? VRING_DESC_F_NEXT : 0) |
-				     (wrap ? BIT(VRING_PACKED_DESC_F_AVAIL)
-					   : BIT(VRING_PACKED_DESC_F_USED))),
-			  first);
+			   (uint16_t)((k + 1 < n ? VRING_DESC_F_NEXT : 0) |
+				      (wrap ? BIT(VRING_PACKED_DESC_F_AVAIL)
+					    : BIT(VRING_PACKED_DESC_F_USED))),
+			   first);
 	}
 	r->lens[first] = (uint16_t)n;
 	if (first + n >= r->size)
@@ -210,8 +211,7 @@ static inline void driver_notify(struct driver_queue *r)
 static inline bool driver_used(struct driver_queue *r, uint16_t *id, uint32_t *len)
 {
 	if (r->is_packed) {
-		struct vring_packed_desc *d =
-			driver_ptr(r->host, r->desc + 16ull * r->used_at, 16);
+		struct vring_packed_desc *d = driver_ptr(r->host, r->desc + 16ull * r->used_at, 16);
 		uint16_t flags = __atomic_load_n(&d->flags, __ATOMIC_ACQUIRE);
 		bool used = flags & BIT(VRING_PACKED_DESC_F_USED);
 		bool avail = flags & BIT(VRING_PACKED_DESC_F_AVAIL);
@@ -247,7 +247,8 @@ static inline bool driver_wait(struct driver_queue *r, uint16_t *id, uint32_t *l
 }
 
 /* One chain: made available, notified, waited for. Returns the bytes written, or UINT32_MAX. */
-static inline uint32_t driver_request(struct driver_queue *r, const struct driver_buffer *b, unsigned n)
+static inline uint32_t driver_request(struct driver_queue *r, const struct driver_buffer *b,
+				      unsigned n)
 {
 	uint16_t mine = driver_add(r, b, n), id;
 	uint32_t len;

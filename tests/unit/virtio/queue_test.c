@@ -112,13 +112,14 @@ static void echoes_chains_of_all_shapes(void **state)
 			unsigned cut = round % 7 + 1, len = 100 + round;
 			uint8_t *bytes = driver_ptr(&h, in, len);
 			struct driver_buffer b[] = {{in, cut, false},
-						   {in + cut, len - cut, false},
-						   {out, 3, true},
-						   {out + 3, len - 3, true}};
+						    {in + cut, len - cut, false},
+						    {out, 3, true},
+						    {out + 3, len - 3, true}};
 
 			for (unsigned i = 0; i < len; i++)
-				bytes[i] = (uint8_t)(i * 3 + round) == 'H' && !i ? 'x'
-										 : (uint8_t)(i * 3 + round);
+				bytes[i] = (uint8_t)(i * 3 + round) == 'H' && !i
+						   ? 'x'
+						   : (uint8_t)(i * 3 + round);
 			assert_int_equal(driver_request(&r, b, 4), len);
 			const uint8_t *answer = driver_ptr(&h, out, len);
 			for (unsigned i = 0; i < len; i++)
@@ -150,8 +151,8 @@ static void follows_indirect_tables(void **state)
 			struct driver_buffer outer = {table, 32, false};
 			driver_add(&r, &outer, 1);
 			/* INDIRECT is set after the fact: nobody was notified yet. */
-			uint16_t *flags = driver_ptr(
-				&h, r.desc + 16ull * first + (r.is_packed ? 14 : 12), 2);
+			uint16_t *flags =
+				driver_ptr(&h, r.desc + 16ull * first + (r.is_packed ? 14 : 12), 2);
 			*flags |= VRING_DESC_F_INDIRECT;
 			driver_notify(&r);
 			uint16_t id;
@@ -209,8 +210,8 @@ static void is_broken(struct driver_host *h, struct driver_queue *r)
 	uint32_t len;
 
 	driver_notify(r);
-	for (unsigned i = 0;
-	     i < 10000 && !(virtio_status(h->device) & VIRTIO_CONFIG_S_NEEDS_RESET); i++)
+	for (unsigned i = 0; i < 10000 && !(virtio_status(h->device) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	     i++)
 		nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
 	assert_true(virtio_status(h->device) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_int_equal(atomic_load(&h->nr_config_interrupts), 1);
@@ -250,8 +251,8 @@ static void breaks_on_bad_rings(void **state)
 		case LOOP: /* every descriptor has a next one */
 			for (unsigned i = 0; i < 8; i++)
 				driver_put(&r, r.desc, i, &good,
-					  VRING_DESC_F_NEXT | BIT(VRING_PACKED_DESC_F_AVAIL),
-					  (uint16_t)((i + 1) % 8));
+					   VRING_DESC_F_NEXT | BIT(VRING_PACKED_DESC_F_AVAIL),
+					   (uint16_t)((i + 1) % 8));
 			if (!r.is_packed) {
 				uint16_t *avail = driver_ptr(&h, r.driver, 4);
 				avail[1] = 1;

@@ -94,11 +94,11 @@ static void run_ms(struct front *f, unsigned ms)
 }
 
 /* Runs until the condition holds; fails after three seconds. */
-#define run_until(f, condition)                                      \
-	do {                                                         \
+#define run_until(f, condition)                                       \
+	do {                                                          \
 		for (unsigned _i = 0; !(condition) && _i < 600; _i++) \
-			run_ms(f, 5);                                \
-		assert_true(condition);                              \
+			run_ms(f, 5);                                 \
+		assert_true(condition);                               \
 	} while (0)
 
 static void send_text(int fd, const char *text)
@@ -142,10 +142,10 @@ static void temporary(char path[64], const char *name)
 static void words_that_are_channels(void **state)
 {
 	static const char *const right[] = {
-		"stdio",	"fd:0",	       "fd:3,fd:4",	   "pts",	"pty",
-		"tty:/dev/x",	"port:9000",   "port:0.0.0.0:1",   "port:[::1]:5", "unix:/a/b",
-		"file:/tmp/log", "null",       "none",		   "null,stdio", "file:/x,pts",
-		"fd:0,null",
+		"stdio",	"fd:0",	      "fd:3,fd:4",     "pts",
+		"pty",		"tty:/dev/x", "port:9000",     "port:0.0.0.0:1",
+		"port:[::1]:5", "unix:/a/b",  "file:/tmp/log", "null",
+		"none",		"null,stdio", "file:/x,pts",   "fd:0,null",
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(right); i++) {
