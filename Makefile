@@ -19,7 +19,17 @@ ALL_CFLAGS = -std=gnu11 -Isrc -D_GNU_SOURCE -DBANTAM_VERSION='"$(VERSION)"' -pth
 	-Wno-unused-parameter -fno-strict-aliasing $(SAN)
 LDLIBS     = -pthread
 
-SRCS  := $(shell find src -name '*.c' | sort)
+# Optional libraries. Without one, a stub stands in for what needs it and says so at run time.
+PKG_CONFIG ?= pkg-config
+ifeq ($(shell $(PKG_CONFIG) --exists slirp 2>/dev/null && echo yes),yes)
+CFLAGS_user := $(shell $(PKG_CONFIG) --cflags slirp)
+LDLIBS      += $(shell $(PKG_CONFIG) --libs slirp)
+LEFT_OUT    += src/backend/net/user_absent.c
+else
+LEFT_OUT    += src/backend/net/user.c
+endif
+
+SRCS  := $(filter-out $(LEFT_OUT),$(shell find src -name '*.c' | sort))
 OBJS  := $(SRCS:%.c=$(BUILD)/%.o)
 LIBOBJS := $(filter-out $(BUILD)/src/cli/main.o,$(OBJS))
 LIB   := $(BUILD)/libbantam.a
@@ -75,7 +85,8 @@ BUILD_PACKAGES := gcc libc6-dev linux-libc-dev
 RUN_PACKAGES   := busybox-static cpio gzip
 BENCH_PACKAGES := python3-minimal qemu-system-x86 zlib1g-dev
 CHECK_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3-minimal xz-utils file \
-	acpica-tools bsdutils procps qemu-system-x86 lz4 kmod tmux zlib1g-dev
+	acpica-tools bsdutils procps qemu-system-x86 lz4 kmod tmux zlib1g-dev \
+	pkg-config libslirp-dev libglib2.0-dev iproute2 iperf3 curl
 
 run:
 	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES)
@@ -176,7 +187,7 @@ FUZZ_CFLAGS   = -std=gnu11 -Isrc -Ifuzz -D_GNU_SOURCE -DBANTAM_VERSION='"fuzz"' 
 
 $(BUILD)/fuzz/src/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
-	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+	clang $(FUZZ_CFLAGS) $(CFLAGS_$(basename $(notdir $<))) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
 $(BUILD)/fuzz/lib.a: $(FUZZ_OBJS)
 	@rm -f $@
