@@ -20,7 +20,8 @@ static void process(struct virtio_device *d, unsigned queue)
 	struct checker *k = container_of(d, struct checker, virtio);
 	struct virtio_chain *c;
 
-	for (k->nr_popped = 0; k->nr_popped < POPS_MAX && (c = virtio_pop(d, queue)); k->nr_popped++) {
+	for (k->nr_popped = 0; k->nr_popped < POPS_MAX && (c = virtio_pop(d, queue));
+	     k->nr_popped++) {
 		uint8_t bytes[256];
 		struct iovec iov[4];
 		size_t len = 300, total = 0;
@@ -31,8 +32,9 @@ static void process(struct virtio_device *d, unsigned queue)
 		BUG_ON(total != c->readable || virtio_left_to_read(c));
 		unsigned nr = virtio_borrow_write(c, iov, ARRAY_SIZE(iov), &len);
 		for (unsigned i = 0; i < nr; i++) {
-			BUG_ON(!mem_slice(d->mem, (uint64_t)((uint8_t *)iov[i].iov_base -
-							     mem_region_at(d->mem, 0)->host),
+			BUG_ON(!mem_slice(d->mem,
+					  (uint64_t)((uint8_t *)iov[i].iov_base -
+						     mem_region_at(d->mem, 0)->host),
 					  iov[i].iov_len, MEM_WRITE));
 			__builtin_memset(iov[i].iov_base, 0x5a, iov[i].iov_len);
 		}
@@ -43,7 +45,8 @@ static void process(struct virtio_device *d, unsigned queue)
 		} else if (c->readable % 5 == 4) {
 			virtio_unpop(c);
 			BUG_ON(!(c = virtio_pop(d, queue)) &&
-			       !(virtio_status(d) & VIRTIO_CONFIG_S_NEEDS_RESET) && !nr && !k->held);
+			       !(virtio_status(d) & VIRTIO_CONFIG_S_NEEDS_RESET) && !nr &&
+			       !k->held);
 			if (c)
 				virtio_push(c, 0);
 		} else {

@@ -147,7 +147,8 @@ static int load_acpi(struct mem *m, const struct boot_config *cfg, struct error 
 	const struct acpi_config acpi = {.apic_ids = cfg->apic_ids,
 					 .nr_cpus = cfg->nr_cpus,
 					 .virtio = cfg->virtio,
-					 .nr_virtio = cfg->nr_virtio};
+					 .nr_virtio = cfg->nr_virtio,
+					 .pci = cfg->pci};
 	struct buf tables = {0};
 	int ret = acpi_build(&tables, BIOS_ACPI, BIOS_ACPI_END - BIOS_ACPI, &acpi, err);
 
@@ -160,7 +161,10 @@ static int load_acpi(struct mem *m, const struct boot_config *cfg, struct error 
 
 static int load_mptable(struct mem *m, const struct boot_config *cfg, struct error *err)
 {
-	const struct mptable_config mp = {.apic_ids = cfg->apic_ids, .nr_cpus = cfg->nr_cpus};
+	const struct mptable_config mp = {.apic_ids = cfg->apic_ids,
+					  .nr_cpus = cfg->nr_cpus,
+					  .has_pci = cfg->pci,
+					  .first_pci_pin = cfg->pci ? cfg->pci->first_gsi : 0};
 	struct buf table = {0};
 	int ret = mptable_build(&table, BIOS_MPTABLE, BIOS_MP_END - BIOS_MPTABLE, &mp, err);
 

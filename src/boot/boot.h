@@ -30,8 +30,9 @@ struct boot_config {
 	const struct e820_map *e820; /* see e820_from_mem() */
 	const uint32_t *apic_ids;    /* nr_cpus of them, boot processor first */
 	unsigned nr_cpus;
-	bool has_acpi;	  /* ACPI tables, and their address handed to the kernel */
-	bool has_mptable; /* MP table 1.4 */
+	const struct acpi_pci *pci; /* what the tables say of PCI; NULL: there is none */
+	bool has_acpi;		    /* ACPI tables, and their address handed to the kernel */
+	bool has_mptable;	    /* MP table 1.4 */
 	/* Random bytes for the kernel's entropy pool (bzImage); none when rng_seed_len is 0. */
 	const void *rng_seed;
 	size_t rng_seed_len;		  /* at most BOOT_RNG_SEED_MAX */

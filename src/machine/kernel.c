@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "base/buf.h"
+#include "machine/pc.h"
 #include "machine/virtio_bus.h"
 #include "machine/vm_impl.h"
 #include "x86/regs.h"
@@ -74,6 +75,7 @@ int kernel_boot(struct kernel *k, struct vm *vm, struct error *err)
 	const struct settings *s = &vm->settings;
 	struct boot_entry entry;
 	struct e820_map e820;
+	struct acpi_pci pci;
 	uint8_t seed[RNG_SEED_BYTES];
 	const struct boot_virtio *windows;
 	unsigned nr_windows = virtio_bus_windows(vm->virtio_bus, &windows);
@@ -81,7 +83,9 @@ int kernel_boot(struct kernel *k, struct vm *vm, struct error *err)
 
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		apic_ids[i] = topology_apic_id(&s->topology, i);
+	pc_describe_pci(vm->pc, &pci);
 	e820_from_mem(&e820, vm->mem);
+	BUG_ON(e820_set(&e820, pci.ecam_base, pci.nr_buses * ACPI_ECAM_BUS_SIZE, E820_RESERVED));
 	struct boot_config cfg = {
 		.kernel = &k->image,
 		.initrd = k->has_initrd ? &k->initrd : NULL,
@@ -89,6 +93,7 @@ int kernel_boot(struct kernel *k, struct vm *vm, struct error *err)
 		.e820 = &e820,
 		.apic_ids = apic_ids,
 		.nr_cpus = vm->nr_vcpus,
+		.pci = &pci,
 		.has_acpi = true,
 		.virtio = windows,
 		.nr_virtio = nr_windows,

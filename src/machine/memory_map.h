@@ -21,6 +21,21 @@
 #define HPET_BASE   0xfed00000u
 #define LAPIC_BASE  0xfee00000u
 
+/* PCI: configuration space of 256 buses at the start of the hole, then what BARs may have. */
+#define ECAM_BASE      0xc0000000u
+#define ECAM_NR_BUSES  256
+#define PCI_MEM32_BASE 0xd0000000u
+#define PCI_MEM32_SIZE (VIRTIO_MMIO_BASE - PCI_MEM32_BASE)
+#define PCI_IO_BASE    0xc000u
+#define PCI_IO_SIZE    0x3f00u
+#define PCI_FIRST_GSI  16u /* INTx has GSIs 16-19: of those beyond the PIC, HPET timers have 20-23 */
+
+/*
+ * Where 64-bit BARs may be: above ram_size bytes of RAM, with room for more of it, and within
+ * physical_bits of address. *size is 0 when there is no such place.
+ */
+void memory_map_mem64(uint64_t ram_size, unsigned physical_bits, uint64_t *base, uint64_t *size);
+
 /* Adds size bytes of RAM (whole pages) from address 0, around the hole. */
 int memory_map_add_ram(struct mem *m, uint64_t size, struct error *err);
 

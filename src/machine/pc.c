@@ -33,6 +33,8 @@ struct pc {
 	struct pic *pic;
 	struct ioapic *ioapic;
 	struct acpi_pm *pm;
+	struct pci_root *pci;
+	struct pci_window mem64;
 	struct engine_route
 		routes[IOAPIC_NR_PINS]; /* as last told to the engine; under the IOAPIC's lock */
 	struct char_dev *console;	/* what serial port 0 talks to, or NULL */
@@ -165,6 +167,29 @@ static int add_timers(struct pc *pc, struct error *err)
 	return add(pc, DEVICE_OF(rtc, rtc_device)) ? 0 : -EINVAL;
 }
 
+static int add_pci(struct pc *pc, struct error *err)
+{
+	struct vm *vm = pc->vm;
+	struct pci_root_params params = {
+		.pio = vm->pio,
+		.mmio = vm->mmio,
+		.io = {PCI_IO_BASE, PCI_IO_SIZE},
+		.mem32 = {PCI_MEM32_BASE, PCI_MEM32_SIZE},
+		.ecam_base = ECAM_BASE,
+		.ecam_nr_buses = ECAM_NR_BUSES,
+		.msi = {.send = send_msi, .ctx = pc},
+	};
+
+	unsigned physical_bits = cpuid_lookup(&vm->vcpus[0].cpuid, 0x80000008, 0).eax & 0xff;
+	memory_map_mem64(vm->settings.memory_size, physical_bits, &params.mem64.base,
+			 &params.mem64.size);
+	pc->mem64 = params.mem64;
+	for (unsigned i = 0; i < PCI_NR_INTX_LINES; i++)
+		params.intx[i] = gsi_line(pc->gsis, PCI_FIRST_GSI + i);
+	pc->pci = pci_root_new(&params, err);
+	return add(pc, DEVICE_OF(pc->pci, pci_root_device)) ? 0 : -EINVAL;
+}
+
 static int add_power_and_reset(struct pc *pc, struct error *err)
 {
 	struct vm *vm = pc->vm;
@@ -178,12 +203,9 @@ static int add_power_and_reset(struct pc *pc, struct error *err)
 			     err);
 	if (!add(pc, DEVICE_OF(pc->pm, acpi_pm_device)))
 		return -EINVAL;
-	struct pci_root *root = pci_root_new(vm->pio, err);
-	if (!add(pc, DEVICE_OF(root, pci_root_device)))
-		return -EINVAL;
 	struct reset *reset = reset_new(&(struct reset_params){.pio = vm->pio,
 							       .wide = &pci_root_address_ops,
-							       .wide_dev = root,
+							       .wide_dev = pc->pci,
 							       .reset = guest_resets,
 							       .ctx = pc},
 					err);
@@ -296,6 +318,8 @@ int pc_new(struct vm *vm, struct error *err)
 	if (!rc)
 		rc = add_timers(pc, err);
 	if (!rc)
+		rc = add_pci(pc, err);
+	if (!rc)
 		rc = add_power_and_reset(pc, err);
 	if (!rc)
 		rc = open_console(pc, err);
@@ -338,6 +362,17 @@ void pc_end_of_interrupt(struct pc *pc, unsigned vector)
 void pc_engine_changed(struct pc *pc)
 {
 	engine_vm_set_ioapic_routes(pc->vm->engine_vm, pc->routes);
+}
+
+void pc_describe_pci(const struct pc *pc, struct acpi_pci *pci)
+{
+	*pci = (struct acpi_pci){
+		.ecam_base = ECAM_BASE,
+		.nr_buses = ECAM_NR_BUSES,
+		.mem32 = {PCI_MEM32_BASE, PCI_MEM32_SIZE},
+		.mem64 = {pc->mem64.base, pc->mem64.size},
+		.first_gsi = PCI_FIRST_GSI,
+	};
 }
 
 void pc_press_power_button(struct pc *pc)

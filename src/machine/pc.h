@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "boot/tables/acpi.h"
 #include "core/irq.h"
 
 struct pc;
@@ -35,6 +36,9 @@ void pc_engine_changed(struct pc *pc);
 
 /* A new source on a GSI (machine/gsi.h). Set-up only. */
 struct irq_line pc_gsi_line(struct pc *pc, unsigned gsi);
+
+/* What the tables for the guest say of PCI. */
+void pc_describe_pci(const struct pc *pc, struct acpi_pci *pci);
 
 /* Main loop thread. */
 void pc_press_power_button(struct pc *pc);

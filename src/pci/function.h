@@ -97,7 +97,7 @@ struct pci_function {
 	/* Capabilities whose accesses, from a byte of theirs on, are the owner's. */
 	unsigned nr_hooks;
 	struct pci_cap_hook {
-		uint8_t cap, start, end; /* of the capability; of the hooked bytes */
+		uint8_t cap, start, len; /* the capability, and the hooked bytes */
 		const struct pci_cap_ops *ops;
 		void *ctx;
 	} hooks[PCI_HOOKED_CAPS_MAX];

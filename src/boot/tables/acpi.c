@@ -135,6 +135,15 @@ struct hpet {
 	uint8_t page_protection;
 } __attribute__((packed));
 
+struct mcfg {
+	struct table_header header;
+	uint64_t reserved1;
+	uint64_t base;
+	uint16_t segment;
+	uint8_t first_bus, last_bus;
+	uint32_t reserved2;
+} __attribute__((packed));
+
 #define OEM_ID	     "BANTAM"
 #define OEM_TABLE_ID "BANTAMPC"
 #define CREATOR_ID   "BNTM"
@@ -321,6 +330,19 @@ static gpa_t add_hpet(struct builder *b)
 	return add_table(b, &table);
 }
 
+static gpa_t add_mcfg(struct builder *b, const struct acpi_pci *pci)
+{
+	const struct mcfg mcfg = {
+		.header = new_header("MCFG", 1),
+		.base = pci->ecam_base,
+		.last_bus = pci->nr_buses - 1,
+	};
+	struct buf table = {0};
+
+	buf_append(&table, &mcfg, sizeof(mcfg));
+	return add_table(b, &table);
+}
+
 /* A root table: the RSDT holds 4-byte addresses, the XSDT 8-byte ones. */
 static gpa_t add_root(struct builder *b, const char *signature, unsigned entry_size,
 		      const gpa_t *tables, unsigned nr)
@@ -360,9 +382,12 @@ int acpi_build(struct buf *out, gpa_t base, uint64_t room, const struct acpi_con
 	buf_append(out, &empty, sizeof(empty));
 	gpa_t facs = add_facs(&b);
 	gpa_t dsdt = add_dsdt(&b, cfg);
-	const gpa_t tables[] = {add_fadt(&b, facs, dsdt), add_madt(&b, cfg), add_hpet(&b)};
-	gpa_t rsdt = add_root(&b, "RSDT", 4, tables, ARRAY_SIZE(tables));
-	gpa_t xsdt = add_root(&b, "XSDT", 8, tables, ARRAY_SIZE(tables));
+	gpa_t tables[4] = {add_fadt(&b, facs, dsdt), add_madt(&b, cfg), add_hpet(&b)};
+	unsigned nr = 3;
+	if (cfg->pci)
+		tables[nr++] = add_mcfg(&b, cfg->pci);
+	gpa_t rsdt = add_root(&b, "RSDT", 4, tables, nr);
+	gpa_t xsdt = add_root(&b, "XSDT", 8, tables, nr);
 	fill_rsdp(&b, rsdt, xsdt);
 	if (out->len > room)
 		return error_set(

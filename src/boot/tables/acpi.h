@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ACPI tables of the pc machine: RSDP, RSDT and XSDT, FADT, FACS, MADT, HPET and a DSDT with
- * processors and ISA devices. ACPI mode is always on, so there is no SMI command port. No PCI root.
+ * The ACPI tables of the pc machine: RSDP, RSDT and XSDT, FADT, FACS, MADT, HPET, MCFG and a DSDT
+ * with processors, the PCI root and ISA devices. ACPI mode is always on, so there is no SMI command
+ * port.
  * Pure functions, any thread.
  */
 #ifndef BOOT_TABLES_ACPI_H
@@ -35,11 +36,32 @@ struct boot_virtio {
 	uint32_t gsi; /* level-triggered, active high, shared */
 };
 
+/* Of configuration space in memory, for a bus. */
+#define ACPI_ECAM_BUS_SIZE UINT64_C(0x100000)
+
+#define ACPI_PCI_DEVICES   32
+#define ACPI_PCI_INTX_GSIS 4 /* INTA# of device D has GSI first_gsi + D % 4, INTB# the next ... */
+#define ACPI_PCI_INTX_GSI(pci, device, pin) \
+	((pci)->first_gsi + ((device) + (pin)) % ACPI_PCI_INTX_GSIS)
+
+struct acpi_window {
+	uint64_t base, size; /* size 0: none */
+};
+
+/* PCI segment 0. Its I/O space is all but the configuration ports. */
+struct acpi_pci {
+	uint64_t ecam_base;
+	unsigned nr_buses;
+	struct acpi_window mem32, mem64;
+	unsigned first_gsi;
+};
+
 struct acpi_config {
 	const uint32_t *apic_ids; /* of vCPU 0, 1, ... */
 	unsigned nr_cpus;
 	const struct boot_virtio *virtio;
-	unsigned nr_virtio; /* at most 4096 */
+	unsigned nr_virtio;	    /* at most 4096 */
+	const struct acpi_pci *pci; /* NULL: no PCI, no MCFG */
 };
 
 /*
@@ -51,5 +73,8 @@ int acpi_build(struct buf *out, gpa_t base, uint64_t room, const struct acpi_con
 
 /* The DSDT's AML alone, without table header. */
 void acpi_build_dsdt(struct buf *aml, const struct acpi_config *cfg);
+
+/* The devices of PCI for the scope of the system bus. */
+void acpi_add_pci(struct buf *system_bus, const struct acpi_pci *pci);
 
 #endif

@@ -18,6 +18,9 @@ enum {
 	OP_SCOPE = 0x10,
 	OP_BUFFER = 0x11,
 	OP_PACKAGE = 0x12,
+	OP_METHOD = 0x14,
+	OP_IF = 0xa0,
+	OP_ELSE = 0xa1,
 	PREFIX_EXT = 0x5b,
 	OP_EXT_DEVICE = 0x82,
 };
@@ -35,7 +38,7 @@ static void add_number(struct buf *b, uint8_t prefix, uint64_t value, unsigned s
 	buf_append(b, &value, size);
 }
 
-static void add_path(struct buf *b, const char *name)
+void aml_path(struct buf *b, const char *name)
 {
 	if (*name == '\\')
 		add_byte(b, *name++);
@@ -94,16 +97,21 @@ void aml_eisa_id(struct buf *b, const char *id)
 	add_number(b, PREFIX_DWORD, __builtin_bswap32(value), 4);
 }
 
+void aml_op(struct buf *b, unsigned op)
+{
+	add_byte(b, op);
+}
+
 void aml_name(struct buf *b, const char *name)
 {
 	add_byte(b, OP_NAME);
-	add_path(b, name);
+	aml_path(b, name);
 }
 
 static void add_named_body(struct buf *b, const char *name, const struct buf *body)
 {
 	add_package_length(b, NAME_LEN + (*name == '\\') + body->len);
-	add_path(b, name);
+	aml_path(b, name);
 	buf_append(b, body->data, body->len);
 }
 
@@ -118,6 +126,33 @@ void aml_device(struct buf *b, const char *name, const struct buf *body)
 	add_byte(b, PREFIX_EXT);
 	add_byte(b, OP_EXT_DEVICE);
 	add_named_body(b, name, body);
+}
+
+void aml_method(struct buf *b, const char *name, unsigned nr_args, const struct buf *body)
+{
+	const uint8_t serialized = 0x08;
+
+	BUG_ON(nr_args > 7);
+	add_byte(b, OP_METHOD);
+	add_package_length(b, NAME_LEN + 1 + body->len);
+	aml_path(b, name);
+	add_byte(b, nr_args | serialized);
+	buf_append(b, body->data, body->len);
+}
+
+void aml_if(struct buf *b, const struct buf *predicate, const struct buf *body)
+{
+	add_byte(b, OP_IF);
+	add_package_length(b, predicate->len + body->len);
+	buf_append(b, predicate->data, predicate->len);
+	buf_append(b, body->data, body->len);
+}
+
+void aml_else(struct buf *b, const struct buf *body)
+{
+	add_byte(b, OP_ELSE);
+	add_package_length(b, body->len);
+	buf_append(b, body->data, body->len);
 }
 
 void aml_package(struct buf *b, unsigned nr_elements, const struct buf *elements)
@@ -178,17 +213,75 @@ void aml_resource_memory(struct buf *resources, uint32_t base, uint32_t size)
 	buf_append(resources, &size, 4);
 }
 
+/* Address space descriptors, 6.4.3.5: a tag and a length, then these fields in 2, 4 or 8 bytes. */
+enum { SPACE_MEMORY, SPACE_IO, SPACE_BUSES };
+
+static void add_space(struct buf *resources, uint8_t tag, unsigned width, uint8_t space,
+		      uint8_t flags, uint64_t first, uint64_t last)
+{
+	const uint8_t producer_with_fixed_ends = 0x0c;
+	const uint64_t fields[] = {0 /* granularity */, first, last, 0 /* offset */,
+				   last - first + 1};
+	const uint16_t len = 3 + ARRAY_SIZE(fields) * width;
+
+	add_byte(resources, tag);
+	buf_append(resources, &len, 2);
+	add_byte(resources, space);
+	add_byte(resources, producer_with_fixed_ends);
+	add_byte(resources, flags);
+	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
+		buf_append(resources, &fields[i], width);
+}
+
+#define SPACE_ENTIRE_IO 0x03 /* not only ISA's or only others' addresses */
+#define SPACE_WRITABLE	0x01 /* not cacheable */
+#define SPACE_WORD_TAG	0x88
+#define SPACE_DWORD_TAG 0x87
+#define SPACE_QWORD_TAG 0x8a
+
+void aml_resource_buses(struct buf *resources, uint8_t first, uint8_t last)
+{
+	add_space(resources, SPACE_WORD_TAG, 2, SPACE_BUSES, 0, first, last);
+}
+
+void aml_resource_ports(struct buf *resources, uint16_t first, uint16_t last)
+{
+	add_space(resources, SPACE_WORD_TAG, 2, SPACE_IO, SPACE_ENTIRE_IO, first, last);
+}
+
+void aml_resource_window(struct buf *resources, uint32_t first, uint32_t last)
+{
+	add_space(resources, SPACE_DWORD_TAG, 4, SPACE_MEMORY, SPACE_WRITABLE, first, last);
+}
+
+void aml_resource_high_window(struct buf *resources, uint64_t first, uint64_t last)
+{
+	add_space(resources, SPACE_QWORD_TAG, 8, SPACE_MEMORY, SPACE_WRITABLE, first, last);
+}
+
+static void add_buffer(struct buf *b, const void *data, size_t len, const void *tail,
+		       size_t tail_len)
+{
+	struct buf size = {0};
+
+	aml_integer(&size, len + tail_len);
+	add_byte(b, OP_BUFFER);
+	add_package_length(b, size.len + len + tail_len);
+	buf_append(b, size.data, size.len);
+	buf_append(b, data, len);
+	buf_append(b, tail, tail_len);
+	buf_free(&size);
+}
+
+void aml_buffer(struct buf *b, const void *data, size_t len)
+{
+	add_buffer(b, data, len, NULL, 0);
+}
+
 void aml_current_resources(struct buf *b, const struct buf *resources)
 {
 	static const uint8_t end_tag[2] = {0x79, 0}; /* a checksum of zero counts as right */
-	struct buf size = {0};
 
-	aml_integer(&size, resources->len + sizeof(end_tag));
 	aml_name(b, "_CRS");
-	add_byte(b, OP_BUFFER);
-	add_package_length(b, size.len + resources->len + sizeof(end_tag));
-	buf_append(b, size.data, size.len);
-	buf_append(b, resources->data, resources->len);
-	buf_append(b, end_tag, sizeof(end_tag));
-	buf_free(&size);
+	add_buffer(b, resources->data, resources->len, end_tag, sizeof(end_tag));
 }

@@ -118,6 +118,8 @@ void acpi_build_dsdt(struct buf *aml, const struct acpi_config *cfg)
 	buf_free(&sleep_types);
 
 	add_processors(&system_bus, cfg);
+	if (cfg->pci)
+		acpi_add_pci(&system_bus, cfg->pci);
 	for (unsigned i = 0; i < ARRAY_SIZE(isa_devices); i++)
 		add_isa_device(&system_bus, &isa_devices[i]);
 	add_virtio(&system_bus, cfg);

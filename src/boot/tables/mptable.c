@@ -56,12 +56,14 @@ struct assignment {
 #define KIND_NMI	     1
 #define KIND_EXTINT	     3
 #define ACTIVE_HIGH_LEVEL    0xd
+#define ACTIVE_LOW_LEVEL     0xf
 #define ALL_LAPICS	     0xff
 
 #define SPEC_REVISION  4 /* 1.4 */
 #define LAPIC_VERSION  0x14
 #define IOAPIC_VERSION 0x11
-#define ISA_BUS	       0
+#define PCI_BUS	       0 /* PCI buses have their own numbers */
+#define PCI_DEVICES    32
 
 static uint8_t checksum(const void *data, size_t len)
 {
@@ -95,15 +97,33 @@ static void add_processors(struct buf *table, unsigned *nr, const struct mptable
 	}
 }
 
+/* Device and pin make the source: INTA# of device 1 is 4. */
+static void add_pci_interrupts(struct buf *table, unsigned *nr, const struct mptable_config *cfg)
+{
+	for (unsigned source = 4; source < PCI_DEVICES * 4; source++) {
+		const struct assignment io = {
+			.type = TYPE_IO_INTERRUPT,
+			.kind = KIND_INT,
+			.flags = ACTIVE_LOW_LEVEL,
+			.source_bus = PCI_BUS,
+			.source_irq = source,
+			.dest_apic = ACPI_IOAPIC_ID,
+			.dest_pin = cfg->first_pci_pin + (source / 4 + source % 4) % 4,
+		};
+
+		add(table, nr, &io, sizeof(io));
+	}
+}
+
 /* ISA interrupts as in the ACPI tables: 0 at pin 2, the SCI a level, the cascade nowhere. */
-static void add_interrupts(struct buf *table, unsigned *nr)
+static void add_interrupts(struct buf *table, unsigned *nr, uint8_t isa_bus)
 {
 	for (unsigned irq = 0; irq < 16; irq++) {
 		const struct assignment io = {
 			.type = TYPE_IO_INTERRUPT,
 			.kind = KIND_INT,
 			.flags = irq == ACPI_SCI_IRQ ? ACTIVE_HIGH_LEVEL : 0,
-			.source_bus = ISA_BUS,
+			.source_bus = isa_bus,
 			.source_irq = irq,
 			.dest_apic = ACPI_IOAPIC_ID,
 			.dest_pin = irq ? irq : 2,
@@ -113,8 +133,8 @@ static void add_interrupts(struct buf *table, unsigned *nr)
 			add(table, nr, &io, sizeof(io));
 	}
 	const struct assignment local[] = {
-		{TYPE_LOCAL_INTERRUPT, KIND_EXTINT, 0, ISA_BUS, 0, ALL_LAPICS, 0},
-		{TYPE_LOCAL_INTERRUPT, KIND_NMI, 0, ISA_BUS, 0, ALL_LAPICS, 1},
+		{TYPE_LOCAL_INTERRUPT, KIND_EXTINT, 0, isa_bus, 0, ALL_LAPICS, 0},
+		{TYPE_LOCAL_INTERRUPT, KIND_NMI, 0, isa_bus, 0, ALL_LAPICS, 1},
 	};
 	for (unsigned i = 0; i < ARRAY_SIZE(local); i++)
 		add(table, nr, &local[i], sizeof(local[i]));
@@ -123,7 +143,9 @@ static void add_interrupts(struct buf *table, unsigned *nr)
 int mptable_build(struct buf *out, gpa_t base, uint64_t room, const struct mptable_config *cfg,
 		  struct error *err)
 {
-	const struct bus isa = {.type = 1, .id = ISA_BUS, .name = {'I', 'S', 'A', ' ', ' ', ' '}};
+	const struct bus pci = {.type = 1, .id = PCI_BUS, .name = {'P', 'C', 'I', ' ', ' ', ' '}};
+	const uint8_t isa_bus = cfg->has_pci ? PCI_BUS + 1 : 0;
+	const struct bus isa = {.type = 1, .id = isa_bus, .name = {'I', 'S', 'A', ' ', ' ', ' '}};
 	const struct ioapic ioapic = {2, ACPI_IOAPIC_ID, IOAPIC_VERSION, IOAPIC_ENABLED,
 				      ACPI_IOAPIC_ADDRESS};
 	struct floating_pointer fp = {
@@ -146,9 +168,13 @@ int mptable_build(struct buf *out, gpa_t base, uint64_t room, const struct mptab
 	buf_append(out, &fp, sizeof(fp));
 	buf_append(out, &h, sizeof(h));
 	add_processors(out, &nr, cfg);
+	if (cfg->has_pci)
+		add(out, &nr, &pci, sizeof(pci));
 	add(out, &nr, &isa, sizeof(isa));
 	add(out, &nr, &ioapic, sizeof(ioapic));
-	add_interrupts(out, &nr);
+	add_interrupts(out, &nr, isa_bus);
+	if (cfg->has_pci)
+		add_pci_interrupts(out, &nr, cfg);
 	if (out->len > min(room, (uint64_t)UINT16_MAX))
 		return error_set(
 			err, -E2BIG,

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The MultiProcessor Specification 1.4 table: for guests without ACPI. Describes processors, the
- * ISA bus, one IOAPIC and its interrupts. Pure functions, any thread.
+ * The MultiProcessor Specification 1.4 table: for guests without ACPI. Describes processors,
+ * buses, one IOAPIC and its interrupts. Pure functions, any thread.
  */
 #ifndef BOOT_TABLES_MPTABLE_H
 #define BOOT_TABLES_MPTABLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -17,6 +18,8 @@ struct mptable_config {
 	unsigned nr_cpus;	/* those with an id above 254 are left out: the format has 8 bits */
 	uint32_t cpu_signature; /* EAX of CPUID leaf 1, or 0 */
 	uint32_t cpu_features;	/* EDX of CPUID leaf 1, or 0 */
+	bool has_pci;		/* bus 0, with INTx at four pins from first_pci_pin on */
+	unsigned first_pci_pin;
 };
 
 /*

@@ -37,9 +37,17 @@ static uint64_t u64(const uint8_t *p)
 	return v;
 }
 
+static const struct acpi_pci pci = {
+	.ecam_base = 0xc0000000,
+	.nr_buses = 256,
+	.mem32 = {0xd0000000, 0x2ec00000},
+	.mem64 = {0x4000000000, 0x4000000000},
+	.first_gsi = 16,
+};
+
 static void build(struct buf *b, const uint32_t *ids, unsigned nr)
 {
-	const struct acpi_config cfg = {.apic_ids = ids, .nr_cpus = nr};
+	const struct acpi_config cfg = {.apic_ids = ids, .nr_cpus = nr, .pci = &pci};
 
 	*b = (struct buf){0};
 	assert_int_equal(acpi_build(b, BASE, 128 * KIB, &cfg, NULL), 0);
@@ -76,8 +84,8 @@ static void rsdt_and_xsdt_name_the_same_tables(void **state)
 	const uint8_t *xsdt = b.data + u64(b.data + 24) - BASE;
 	assert_memory_equal(rsdt, "RSDT", 4);
 	assert_int_equal(sum(rsdt, u32(rsdt + 4)), 0);
-	assert_int_equal(u32(rsdt + 4), 36 + 3 * 4);
-	for (unsigned i = 0; i < 3; i++)
+	assert_int_equal(u32(rsdt + 4), 36 + 4 * 4);
+	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(u32(rsdt + 36 + i * 4), u64(xsdt + 36 + i * 8));
 	buf_free(&b);
 }
@@ -133,6 +141,48 @@ static void madt_lists_cpus_ioapic_and_overrides(void **state)
 	buf_free(&b);
 }
 
+static void mcfg_tells_where_configuration_space_is(void **state)
+{
+	struct buf b;
+
+	build(&b, four_ids, 4);
+	const uint8_t *t = find(&b, "MCFG");
+	assert_non_null(t);
+	assert_int_equal(u32(t + 4), 44 + 16);
+	assert_int_equal(u64(t + 44), 0xc0000000);
+	assert_int_equal(u32(t + 52), 0xff000000); /* segment 0, buses 0-255 */
+	buf_free(&b);
+}
+
+static void there_is_nothing_of_pci_without_it(void **state)
+{
+	const struct acpi_config cfg = {.apic_ids = four_ids, .nr_cpus = 4};
+	struct buf b = {0}, aml = {0};
+
+	assert_int_equal(acpi_build(&b, BASE, 128 * KIB, &cfg, NULL), 0);
+	assert_null(find(&b, "MCFG"));
+	acpi_build_dsdt(&aml, &cfg);
+	assert_null(memmem(aml.data, aml.len, "PCI0", 4));
+	buf_free(&aml);
+	buf_free(&b);
+}
+
+/* INTA# of device 1 is GSI 17, its INTB# 18; device 4 has the same wires as device 0 would. */
+static void interrupts_are_routed_by_device_and_pin(void **state)
+{
+	static const uint8_t device1_inta[] = {0x12, 0x0b, 0x04, 0x0c, 0xff, 0xff,
+					       0x01, 0x00, 0x00, 0x00, 0x0a, 0x11};
+	static const uint8_t device4_intd[] = {0x12, 0x0c, 0x04, 0x0c, 0xff, 0xff, 0x04,
+					       0x00, 0x0a, 0x03, 0x00, 0x0a, 0x13};
+	const struct acpi_config cfg = {.apic_ids = four_ids, .nr_cpus = 4, .pci = &pci};
+	struct buf aml = {0};
+
+	acpi_build_dsdt(&aml, &cfg);
+	assert_non_null(memmem(aml.data, aml.len, device1_inta, sizeof(device1_inta)));
+	assert_non_null(memmem(aml.data, aml.len, device4_intd, sizeof(device4_intd)));
+	buf_free(&aml);
+}
+
 static void madt_uses_x2apic_entries_for_large_ids(void **state)
 {
 	static const uint8_t cpu[] = {9, 16, 0, 0, 0x2c, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0};
@@ -148,7 +198,7 @@ static void madt_uses_x2apic_entries_for_large_ids(void **state)
 static void tables_of_1024_cpus_fit_the_bios_area(void **state)
 {
 	uint32_t ids[1024];
-	const struct acpi_config cfg = {.apic_ids = ids, .nr_cpus = 1024};
+	const struct acpi_config cfg = {.apic_ids = ids, .nr_cpus = 1024, .pci = &pci};
 	struct buf b = {0};
 
 	for (unsigned i = 0; i < 1024; i++)
@@ -159,7 +209,7 @@ static void tables_of_1024_cpus_fit_the_bios_area(void **state)
 
 static void too_little_room_is_an_error(void **state)
 {
-	const struct acpi_config cfg = {.apic_ids = four_ids, .nr_cpus = 4};
+	const struct acpi_config cfg = {.apic_ids = four_ids, .nr_cpus = 4, .pci = &pci};
 	struct error err = {0};
 	struct buf b = {0}, full;
 
@@ -263,7 +313,7 @@ static int run(const char *dir, const char *command)
  */
 static void iasl_accepts_every_table(void **state)
 {
-	static const char *const data_tables[] = {"FACP", "APIC", "HPET"};
+	static const char *const data_tables[] = {"FACP", "APIC", "HPET", "MCFG"};
 	char dir[] = "/tmp/bantam-acpi-XXXXXX", path[64], command[256];
 	struct buf b;
 
@@ -287,12 +337,21 @@ static void iasl_accepts_every_table(void **state)
 	write_file(path, dsdt, u32(dsdt + 4));
 	assert_int_equal(run(dir, "iasl -d DSDT.dat && iasl -we DSDT.dsl"), 0);
 
-	assert_int_equal(count(dir, "log", "0 Errors, 0 Warnings"), 4);
+	assert_int_equal(count(dir, "log", "0 Errors, 0 Warnings"), 5);
 	assert_int_equal(count(dir, "log", "Error "), 0);
 	assert_int_equal(count(dir, "log", "Warning "), 0);
 	assert_int_equal(count(dir, "DSDT.dsl", "Name (_HID, \"ACPI0007\""), 4);
 	assert_int_equal(count(dir, "DSDT.dsl", "EisaId (\"PNP0501\")"), 4);
 	assert_int_equal(count(dir, "DSDT.dsl", "Name (\\_S5"), 1);
+	assert_int_equal(count(dir, "DSDT.dsl", "PNP0A08"), 1);
+	assert_int_equal(count(dir, "DSDT.dsl", "WordBusNumber (ResourceProducer, MinFixed"), 1);
+	assert_int_equal(count(dir, "DSDT.dsl", "WordIO (ResourceProducer, MinFixed"), 2);
+	assert_int_equal(count(dir, "DSDT.dsl", "DWordMemory (ResourceProducer, PosDecode"), 1);
+	assert_int_equal(count(dir, "DSDT.dsl", "QWordMemory (ResourceProducer, PosDecode"), 1);
+	assert_int_equal(count(dir, "DSDT.dsl", "0x0000004000000000, // Range Minimum"), 1);
+	assert_int_equal(count(dir, "DSDT.dsl", "0x0000007FFFFFFFFF, // Range Maximum"), 1);
+	assert_int_equal(
+		count(dir, "DSDT.dsl", "ToUUID (\"33db4d5b-1ff7-401c-9657-7441c03dd766\")"), 1);
 	snprintf(command, sizeof(command), "rm -r %s", dir);
 	assert_int_equal(system(command), 0);
 	buf_free(&b);
@@ -304,6 +363,9 @@ int main(void)
 		cmocka_unit_test(rsdt_and_xsdt_name_the_same_tables),
 		cmocka_unit_test(fadt_describes_the_power_hardware),
 		cmocka_unit_test(madt_lists_cpus_ioapic_and_overrides),
+		cmocka_unit_test(mcfg_tells_where_configuration_space_is),
+		cmocka_unit_test(there_is_nothing_of_pci_without_it),
+		cmocka_unit_test(interrupts_are_routed_by_device_and_pin),
 		cmocka_unit_test(madt_uses_x2apic_entries_for_large_ids),
 		cmocka_unit_test(tables_of_1024_cpus_fit_the_bios_area),
 		cmocka_unit_test(too_little_room_is_an_error),

@@ -73,6 +73,26 @@ static void entries_describe_cpus_bus_ioapic_and_interrupts(void **state)
 	buf_free(&b);
 }
 
+static void pci_bus_comes_first_with_four_pins_a_device(void **state)
+{
+	static const uint8_t buses[] = {1, 0, 'P', 'C', 'I', ' ', ' ', ' ',
+					1, 1, 'I', 'S', 'A', ' ', ' ', ' '};
+	static const uint8_t device1_inta[] = {3, 0, 0xf, 0, 0, 4, 0, 17};
+	static const uint8_t device31_intd[] = {3, 0, 0xf, 0, 0, 127, 0, 18};
+	static const uint32_t ids[] = {0};
+	const struct mptable_config cfg = {
+		.apic_ids = ids, .nr_cpus = 1, .has_pci = true, .first_pci_pin = 16};
+	struct buf b = {0};
+
+	assert_int_equal(mptable_build(&b, BASE, 64 * KIB, &cfg, NULL), 0);
+	assert_memory_equal(b.data + 16 + 44 + 20, buses, sizeof(buses));
+	assert_int_equal(b.data[16 + 34], 1 + 2 + 1 + 15 + 2 + 124);
+	assert_memory_equal(b.data + b.len - 124 * 8, device1_inta, 8);
+	assert_memory_equal(b.data + b.len - 8, device31_intd, 8);
+	assert_non_null(memmem(b.data, b.len, "\3\0\0\0\1\4\0\4", 8)); /* ISA 4 is of bus 1 */
+	buf_free(&b);
+}
+
 static void cpus_with_large_ids_are_left_out(void **state)
 {
 	static const uint32_t ids[] = {0, 254, 255, 300};
@@ -102,6 +122,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(floating_pointer_leads_to_the_table),
 		cmocka_unit_test(entries_describe_cpus_bus_ioapic_and_interrupts),
+		cmocka_unit_test(pci_bus_comes_first_with_four_pins_a_device),
 		cmocka_unit_test(cpus_with_large_ids_are_left_out),
 		cmocka_unit_test(too_little_room_is_an_error),
 	};

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "unit/test.h"
+#include "pci_machine.h"
 
 #include "chipset/reset.h"
-#include "pci/root.h"
 
 static unsigned nr_resets;
 
@@ -11,104 +10,203 @@ static void count_reset(void *ctx)
 	nr_resets++;
 }
 
-struct machine {
-	struct bus *pio;
-	struct device *root, *reset;
-};
-
-static struct machine make(void)
+static struct device *add_reset(struct machine *m)
 {
-	struct machine m = {.pio = bus_new(BUS_PIO)};
-	struct error err;
-	struct pci_root *root = pci_root_new(m.pio, &err);
-
-	assert_non_null(root);
-	m.root = pci_root_device(root);
-	m.reset = reset_device(reset_new(&(struct reset_params){.pio = m.pio,
-								.wide = &pci_root_address_ops,
-								.wide_dev = root,
-								.reset = count_reset},
-					 &err));
-	return m;
-}
-
-static void drop(struct machine *m)
-{
-	m->root->ops->free(m->root);
-	m->reset->ops->free(m->reset);
-	bus_free(m->pio);
+	return reset_device(reset_new(&(struct reset_params){.pio = m->pio,
+							     .wide = &pci_root_address_ops,
+							     .wide_dev = m->root,
+							     .reset = count_reset},
+				      NULL));
 }
 
 static uint32_t config(struct machine *m, uint32_t address)
 {
-	uint32_t value;
-
-	bus_write(m->pio, 0xcf8, &address, 4);
-	bus_read(m->pio, 0xcfc, &value, 4);
-	return value;
+	out32(m->pio, 0xcf8, address);
+	return in32(m->pio, 0xcfc);
 }
 
 static void host_bridge_is_at_the_first_function(void **state)
 {
-	struct machine m = make();
-	uint16_t class;
+	struct machine m;
 
+	machine_init(&m);
+	struct device *reset = add_reset(&m);
 	assert_int_equal(config(&m, 0x80000000), 0x29c08086);
 	assert_int_equal(config(&m, 0x80000008), 0x06000000);
-	bus_read(m.pio, 0xcfe, &class, 2);
-	assert_int_equal(class, 0x0600);
-	drop(&m);
+	assert_int_equal(in16(m.pio, 0xcfe), 0x0600);
+	assert_int_equal(config32(&m, 0, 0), 0x29c08086);
+	reset->ops->free(reset);
+	machine_fini(&m);
 }
 
 static void other_functions_are_absent(void **state)
 {
-	struct machine m = make();
+	struct machine m;
 
+	machine_init(&m);
+	struct device *reset = add_reset(&m);
 	assert_int_equal(config(&m, 0x80000800), 0xffffffff);
 	assert_int_equal(config(&m, 0x80010000), 0xffffffff);
 	assert_int_equal(config(&m, 0x80000100), 0xffffffff);
 	assert_int_equal(config(&m, 0x00000000), 0xffffffff);
-	drop(&m);
+	assert_int_equal(config32(&m, 1, 0), 0xffffffff);
+	assert_int_equal(config32(&m, 32, 0), 0xffffffff); /* bus 1 */
+	reset->ops->free(reset);
+	machine_fini(&m);
 }
 
 static void address_reads_back_and_its_second_byte_resets(void **state)
 {
-	struct machine m = make();
-	uint32_t address = 0x80001234, back = 0;
-	uint8_t reset = 0x06;
+	struct machine m;
 
-	bus_write(m.pio, 0xcf8, &address, 4);
-	bus_read(m.pio, 0xcf8, &back, 4);
-	assert_int_equal(back, address);
+	machine_init(&m);
+	struct device *reset = add_reset(&m);
+	out32(m.pio, 0xcf8, 0x80001234);
+	assert_int_equal(in32(m.pio, 0xcf8), 0x80001234);
 	nr_resets = 0;
-	bus_write(m.pio, 0xcf9, &reset, 1);
+	out8(m.pio, 0xcf9, 6);
 	assert_int_equal(nr_resets, 1);
-	drop(&m);
+	reset->ops->free(reset);
+	machine_fini(&m);
+}
+
+static void both_mechanisms_reach_one_function(void **state)
+{
+	struct machine m;
+	struct toy t;
+
+	machine_init(&m);
+	struct device *reset = add_reset(&m);
+	toy_add(&m, &t, 9);
+	assert_int_equal(config(&m, 0x80004800), 0x10421af4);
+	config(&m, 0x8000483c);
+	out8(m.pio, 0xcfc, 0x77);
+	assert_int_equal(config16(&m, 9, PCI_INTERRUPT_LINE), 0x0177);
+	assert_int_equal(in8(m.mmio, ecam_address(9, PCI_VENDOR_ID + 1)), 0x1a);
+	pci_function_fini(&t.f);
+	assert_int_equal(config32(&m, 9, 0), 0xffffffff);
+	reset->ops->free(reset);
+	machine_fini(&m);
+}
+
+static void functions_get_the_lowest_free_device_number(void **state)
+{
+	struct machine m;
+	struct toy first, second, third, late;
+	struct error err = {0};
+
+	machine_init(&m);
+	toy_add(&m, &first, 1);
+	toy_add(&m, &third, 3);
+	toy_add(&m, &second, PCI_DEVICE_ANY);
+	assert_int_equal(second.f.devfn, 2 << 3);
+	toy_init(&late, 1);
+	assert_int_equal(pci_root_add(m.root, &late.f, 3, &err), -EBUSY);
+	assert_string_equal(err.text, "toy and toy both want PCI device 3");
+	pci_function_fini(&late.f);
+	pci_function_fini(&first.f);
+	pci_function_fini(&second.f);
+	pci_function_fini(&third.f);
+	machine_fini(&m);
+}
+
+static void thirty_two_functions_are_too_many(void **state)
+{
+	static struct toy toys[32];
+	struct machine m;
+	struct error err = {0};
+
+	machine_init(&m);
+	for (unsigned i = 0; i < 31; i++)
+		toy_add(&m, &toys[i], PCI_DEVICE_ANY);
+	toy_init(&toys[31], 1);
+	assert_int_equal(pci_root_add(m.root, &toys[31].f, PCI_DEVICE_ANY, &err), -ENOSPC);
+	assert_string_equal(err.text, "toy: all 31 device numbers of the PCI bus are taken");
+	for (unsigned i = 0; i < 32; i++)
+		pci_function_fini(&toys[i].f);
+	machine_fini(&m);
+}
+
+static void bars_get_addresses_in_their_windows(void **state)
+{
+	struct machine m;
+	struct toy a, b;
+
+	machine_init(&m);
+	toy_add(&m, &a, 1);
+	toy_add(&m, &b, 2);
+	assert_int_equal(pci_bar_address(&a.f, BAR_MEM32), MEM32);
+	assert_int_equal(pci_bar_address(&a.f, BAR_IO), 0xc000);
+	assert_int_equal(pci_bar_address(&a.f, BAR_MEM64), MEM32 + 0x4000);
+	assert_int_equal(pci_bar_address(&a.f, BAR_MSIX), MEM32 + 0x8000);
+	assert_int_equal(pci_bar_address(&b.f, BAR_IO), 0xc040);
+	assert_int_equal(pci_bar_address(&b.f, BAR_MEM32), MEM32 + 0x9000);
+	pci_function_fini(&a.f);
+	pci_function_fini(&b.f);
+	machine_fini(&m);
+}
+
+static void large_64_bit_bars_go_above_4_gib(void **state)
+{
+	struct machine m;
+	struct pci_function f;
+	struct error err;
+
+	machine_init(&m);
+	pci_function_init(&f, &(struct pci_function_params){.name = "large"});
+	pci_add_bar(&f, 0, PCI_BAR_MEM64, UINT64_C(0x800000000), &toy_ops, NULL);
+	assert_int_equal(pci_root_add(m.root, &f, PCI_DEVICE_ANY, &err), 0);
+	assert_int_equal(pci_bar_address(&f, 0), MEM64);
+	pci_function_fini(&f);
+	machine_fini(&m);
+}
+
+static void bar_without_room_is_refused(void **state)
+{
+	struct machine m;
+	struct pci_function f;
+	struct error err = {0};
+
+	machine_init(&m);
+	pci_function_init(&f, &(struct pci_function_params){.name = "large"});
+	pci_add_bar(&f, 0, PCI_BAR_MEM32, 0x20000000, &toy_ops, NULL);
+	assert_int_equal(pci_root_add(m.root, &f, 4, &err), -ENOSPC);
+	assert_string_equal(err.text,
+			    "large: no room for 536870912 bytes of BAR 0 in the PCI windows");
+	assert_int_equal(config32(&m, 4, 0), 0xffffffff);
+	pci_function_fini(&f);
+	machine_fini(&m);
+}
+
+static void reset_gives_the_same_addresses_again(void **state)
+{
+	struct machine m;
+	struct toy t;
+
+	machine_init(&m);
+	toy_add(&m, &t, 1);
+	uint64_t memory = pci_bar_address(&t.f, BAR_MEM32);
+	set_config32(&m, 1, PCI_BARS, MEM32 + 0x500000);
+	set_command(&m, 1, PCI_COMMAND_BUS_MASTER, 0);
+	m.dev->ops->reset(m.dev);
+	assert_int_equal(pci_bar_address(&t.f, BAR_MEM32), memory);
+	assert_int_equal(config16(&m, 1, PCI_COMMAND), PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	pci_function_fini(&t.f);
+	machine_fini(&m);
 }
 
 static void state_comes_back(void **state)
 {
-	struct machine m = make();
-	struct buf saved = {0};
-	struct state s;
+	struct machine m;
 
+	machine_init(&m);
+	struct device *reset = add_reset(&m);
 	config(&m, 0x80000000);
-	state_init_save(&s, &saved);
-	state_begin(&s, "pci_root.0", 1);
-	m.root->ops->state(m.root, &s);
-	state_end(&s);
-	m.root->ops->reset(m.root);
-	state_init_load(&s, saved.data, saved.len);
-	state_begin(&s, "pci_root.0", 1);
-	m.root->ops->state(m.root, &s);
-	state_end(&s);
-	assert_false(state_failed(&s));
-
-	uint32_t value;
-	bus_read(m.pio, 0xcfc, &value, 4);
-	assert_int_equal(value, 0x29c08086);
-	buf_free(&saved);
-	drop(&m);
+	fake_round_trip(m.dev);
+	assert_int_equal(in32(m.pio, 0xcfc), 0x29c08086);
+	fake_hostile_load(m.dev);
+	reset->ops->free(reset);
+	machine_fini(&m);
 }
 
 int main(void)
@@ -117,8 +215,15 @@ int main(void)
 		cmocka_unit_test(host_bridge_is_at_the_first_function),
 		cmocka_unit_test(other_functions_are_absent),
 		cmocka_unit_test(address_reads_back_and_its_second_byte_resets),
+		cmocka_unit_test(both_mechanisms_reach_one_function),
+		cmocka_unit_test(functions_get_the_lowest_free_device_number),
+		cmocka_unit_test(thirty_two_functions_are_too_many),
+		cmocka_unit_test(bars_get_addresses_in_their_windows),
+		cmocka_unit_test(large_64_bit_bars_go_above_4_gib),
+		cmocka_unit_test(bar_without_room_is_refused),
+		cmocka_unit_test(reset_gives_the_same_addresses_again),
 		cmocka_unit_test(state_comes_back),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests_name("pci/root", tests, NULL, NULL);
 }
