@@ -37,8 +37,8 @@ LIB   := $(BUILD)/libbantam.a
 UNIT_SRCS := $(shell find tests/unit -name '*_test.c' 2>/dev/null | sort)
 UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
 
-GUEST_SRCS := $(sort $(wildcard tests/guest/*.S))
-GUESTS     := $(GUEST_SRCS:%.S=$(BUILD)/%.elf)
+GUEST_SRCS := $(sort $(wildcard tests/guest/*.S tests/guest/*.c))
+GUESTS     := $(addprefix $(BUILD)/,$(addsuffix .elf,$(basename $(GUEST_SRCS))))
 
 .PHONY: all run check check-cpu check-unit check-san bench fuzz clean deps
 .DELETE_ON_ERROR:
@@ -149,6 +149,12 @@ check-programs: $(UNIT_BINS) $(GUESTS) $(BUILD)/tests/cpu/compare $(BUILD)/tests
 $(BUILD)/tests/guest/%.elf: tests/guest/%.S tests/guest/multiboot.inc tests/guest/link.ld
 	@mkdir -p $(@D)
 	$(CC) -m32 -nostdlib -static -no-pie -Wl,--build-id=none,--no-warn-rwx-segments,-T,tests/guest/link.ld -o $@ $<
+
+$(BUILD)/tests/guest/%.elf: tests/guest/%.c tests/guest/link.ld
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -m32 -O2 -ffreestanding -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables -mgeneral-regs-only \
+		-Wall -Wextra -Wshadow -Werror -Wno-main -nostdlib -static -no-pie \
+		-Wl,--build-id=none,--no-warn-rwx-segments,-T,tests/guest/link.ld -o $@ $<
 
 # Ten million random blocks on interpreter, translator and host CPU.
 CPU_BLOCKS ?= 10000000

@@ -175,7 +175,6 @@ static void reset_on_loop(void *ctx)
 	if (d->ops->reset)
 		d->ops->reset(d);
 	d->features = 0;
-	d->has_complained = false;
 	atomic_store(&d->notified, 0);
 	atomic_store(&d->config_generation, 0);
 	atomic_store(&d->status, 0);

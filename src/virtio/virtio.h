@@ -175,7 +175,7 @@ struct virtio_device {
 	struct loop_work notify_work;
 	unsigned batch_depth;
 	bool is_paused;
-	bool has_complained; /* of a broken ring since the last reset */
+	bool has_complained; /* of a broken ring; a guest that goes on breaking it is not heard again */
 };
 
 /* Fills d, with ops called from now on. Any thread, before a transport has it. */
@@ -197,8 +197,8 @@ bool virtio_queue_is_live(const struct virtio_device *d, unsigned queue);
 void virtio_config_changed(struct virtio_device *d);
 
 /*
- * The driver broke the protocol beyond repair: NEEDS_RESET, and one line in the log for the first
- * cause since the last reset. Nothing can be popped until the driver resets the device. For the
+ * The driver broke the protocol beyond repair: NEEDS_RESET, and for the first time in the device's
+ * life a line in the log. Nothing can be popped until the driver resets the device. For the
  * mistakes of one request, answer with an error instead.
  */
 void virtio_break(struct virtio_device *d, const char *fmt, ...)

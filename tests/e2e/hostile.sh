@@ -1,0 +1,27 @@
+#!/bin/bash
+# A driver that does everything wrong, on every virtio device and transport: bantam survives, resets
+# each device when asked, says at most once per device what was wrong, and leaves the host's files alone.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/e2e-lib.sh
+accel=${ACCEL:-soft}
+rounds=${ROUNDS:-1500}
+
+# abused NAME SEED DEVICES ARGUMENT...: one run with that many devices.
+abused() {
+	local name=$1 seed=$2 devices=$3 log="$work/$1-$2" lines
+	shift 3
+	boot 60 "$log" --accel "$accel" -c 1 -m 64M -o testdev=true -p "$seed $rounds" "$@" "$BUILD/tests/guest/hostile.elf"
+	expect_status 1 "$name, seed $seed"
+	grep -q "^$devices devices" "$log.txt" || fault "$name: $(head -n 1 "$log.txt"), not $devices devices"
+	lines=$(grep -c "broke the device" "$log.err")
+	[ "$lines" -le "$devices" ] || fault "$name: $lines complaints about $devices devices"
+	[ "$lines" -gt 0 ] || fault "$name: nothing was wrong with what the driver did"
+}
+
+seed=$(date +%s)
+echo "seed $seed"
+for transport in mmio; do
+	abused "rng-$transport" "$seed" 1 -o virtio.transport=$transport --rng
+done
+finish
