@@ -86,7 +86,8 @@ RUN_PACKAGES   := busybox-static cpio gzip
 BENCH_PACKAGES := python3-minimal qemu-system-x86 zlib1g-dev
 CHECK_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3-minimal xz-utils file \
 	acpica-tools bsdutils procps qemu-system-x86 lz4 kmod tmux zlib1g-dev \
-	pkg-config libslirp-dev libglib2.0-dev iproute2 iperf3 curl
+	pkg-config libslirp-dev libglib2.0-dev iproute2 iperf3 curl \
+	socat
 
 run:
 	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES)

@@ -176,12 +176,38 @@ static int apply_console(void *ctx, const struct option_row *row, const char *va
 	if (!strncmp(value, "serial", 6))
 		return set(cfg_of(ctx), "console", "serial", err);
 	if (!strncmp(value, "virtio", 6) || !strncmp(value, "hv", 2))
-		return error_set(
-			err, EXIT_CONFIG,
-			"console '%s' is not available: this machine has the serial console",
-			value);
+		return set(cfg_of(ctx), "console", "virtio", err);
 	log_warn("No console!");
 	return set(cfg_of(ctx), "console", "none", err);
+}
+
+/* A new pseudo-terminal for one of kvmtool's four terminals. */
+static int apply_tty(void *ctx, const struct option_row *row, const char *value, struct error *err)
+{
+	char name[CONFIG_NAME_MAX];
+	uint64_t number;
+
+	if (parse_u64(value, &number) || number > 3)
+		return error_set(err, EXIT_USAGE, "Invalid terminal '%s': there are 0 to 3", value);
+	snprintf(name, sizeof(name), "tty.%u", (unsigned)number);
+	return set(cfg_of(ctx), name, "pts", err);
+}
+
+/* "N=CHANNEL" for one of the serial ports, "CHANNEL" for all without one of their own. */
+static int apply_serial(void *ctx, const struct option_row *row, const char *value,
+			struct error *err)
+{
+	char name[CONFIG_NAME_MAX];
+	char *end;
+	unsigned long number = strtoul(value, &end, 10);
+
+	if (!isdigit((unsigned char)*value) || *end != '=')
+		return set(cfg_of(ctx), "serial.channel", value, err);
+	if (number > 3)
+		return error_set(err, EXIT_USAGE, "Invalid serial port '%.*s': there are 0 to 3",
+				 (int)(end - value), value);
+	snprintf(name, sizeof(name), "serial.%lu.channel", number);
+	return set(cfg_of(ctx), name, end + 1, err);
 }
 
 static int apply_config(void *ctx, const struct option_row *row, const char *value,
@@ -274,7 +300,7 @@ static const struct option_row rows[] = {
 	 .apply = apply_pin,
 	 .help = "add a host CPU to those a virtual CPU may run on; may be repeated"},
 	{.name = "console",
-	 .arg = "serial",
+	 .arg = "serial|virtio",
 	 .key = "console",
 	 .apply = apply_console,
 	 .help = "guest device that stdin and stdout are connected to"},
@@ -283,6 +309,19 @@ static const struct option_row rows[] = {
 	 .text = "true",
 	 .apply = apply_flag,
 	 .help = "give the guest a random number generator"},
+	{.name = "serial",
+	 .arg = "[N=]CHANNEL",
+	 .key = "serial.N.channel",
+	 .apply = apply_serial,
+	 .help = "what serial port N, or every one without a channel of its own, is connected to: "
+		 "stdio, fd:N, pts, tty:PATH, port:[ADDR:]N, unix:PATH, file:PATH, null, none, or "
+		 "IN,OUT"},
+	{.name = "tty",
+	 .arg = "N",
+	 .key = "tty.N",
+	 .apply = apply_tty,
+	 .help = "connect terminal N, serial port N or the virtio console, to a new "
+		 "pseudo-terminal"},
 	{.name = "nodefaults",
 	 .key = "nodefaults",
 	 .text = "true",

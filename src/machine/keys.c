@@ -112,7 +112,7 @@ static const struct config_key keys[] = {
 
 	{.name = "console",
 	 .type = CONFIG_ENUM,
-	 .choices = "serial none",
+	 .choices = "serial virtio none",
 	 .fallback = "serial",
 	 .help = "guest device that stdin and stdout are connected to"},
 	{.name = "reboot",

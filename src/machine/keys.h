@@ -9,7 +9,7 @@
 #include "config/config.h"
 
 /* Places of the words of ENUM keys, as config_enum() gives them. */
-enum key_console { CONSOLE_SERIAL, CONSOLE_NONE };
+enum key_console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
 enum key_debug_port { DEBUG_PORT_OFF, DEBUG_PORT_E9, DEBUG_PORT_402, DEBUG_PORT_BOTH };
 
 void machine_register_keys(struct config *cfg);

@@ -5,6 +5,7 @@
 #include "machine/virtio_bus.h"
 
 static const struct part_type *const types[] = {
+	&part_serial,
 	&part_rng,
 };
 

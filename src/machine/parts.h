@@ -29,6 +29,7 @@ struct part_type {
 };
 
 extern const struct part_type part_rng;
+extern const struct part_type part_serial;
 
 void parts_register_keys(struct config *cfg);
 int parts_check(const struct config *cfg, struct error *err);

@@ -3,9 +3,7 @@
 
 #include <endian.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "backend/char/stdio.h"
 #include "base/buf.h"
 #include "chipset/acpi_pm.h"
 #include "chipset/hpet.h"
@@ -17,7 +15,6 @@
 #include "device/debug_port.h"
 #include "device/fw_cfg.h"
 #include "device/i8042.h"
-#include "device/serial.h"
 #include "device/test_device.h"
 #include "machine/gsi.h"
 #include "machine/memory_map.h"
@@ -37,7 +34,6 @@ struct pc {
 	struct pci_window mem64;
 	struct engine_route
 		routes[IOAPIC_NR_PINS]; /* as last told to the engine; under the IOAPIC's lock */
-	struct char_dev *console;	/* what serial port 0 talks to, or NULL */
 };
 
 /* ---- what chips report ---- */
@@ -87,13 +83,6 @@ static void guest_exits(void *ctx, int status)
 
 	atomic_store(&pc->vm->test_status, status & 0xff);
 	vm_end(pc->vm, VM_TEST_EXIT);
-}
-
-static void user_quits(void *ctx)
-{
-	struct pc *pc = ctx;
-
-	vm_end(pc->vm, VM_QUIT);
 }
 
 /* ---- the parts ---- */
@@ -221,35 +210,6 @@ static int add_power_and_reset(struct pc *pc, struct error *err)
 	return add(pc, DEVICE_OF(i8042, i8042_device)) ? 0 : -EINVAL;
 }
 
-static int add_serial_ports(struct pc *pc, struct error *err)
-{
-	static const struct {
-		const char *name;
-		uint16_t base;
-		uint8_t irq;
-	} ports[] = {{"serial0", 0x3f8, 4},
-		     {"serial1", 0x2f8, 3},
-		     {"serial2", 0x3e8, 4},
-		     {"serial3", 0x2e8, 3}};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++) {
-		struct serial_params params = {
-			.pio = pc->vm->pio,
-			.clock = pc->vm->clock,
-			.base = ports[i].base,
-			.name = ports[i].name,
-			.index = i,
-			.irq = gsi_line(pc->gsis, ports[i].irq),
-			.chr = i ? NULL : pc->console,
-		};
-		struct serial *s = serial_new(&params, err);
-
-		if (!add(pc, DEVICE_OF(s, serial_device)))
-			return -EINVAL;
-	}
-	return 0;
-}
-
 /* Test programs learn the number of CPUs and the size of memory from fw_cfg. */
 static int add_test_devices(struct pc *pc, struct error *err)
 {
@@ -295,17 +255,6 @@ static int add_debug_devices(struct pc *pc, struct error *err)
 	return vm->settings.has_test_device ? add_test_devices(pc, err) : 0;
 }
 
-static int open_console(struct pc *pc, struct error *err)
-{
-	if (pc->vm->settings.console == CONSOLE_NONE)
-		return 0;
-	struct char_stdio_config cfg = {
-		.in_fd = STDIN_FILENO, .out_fd = STDOUT_FILENO, .quit = user_quits, .ctx = pc};
-
-	pc->console = char_stdio_new(pc->vm->loop, &cfg, err);
-	return pc->console ? 0 : -EIO;
-}
-
 int pc_new(struct vm *vm, struct error *err)
 {
 	struct pc *pc = mem_alloc_zero(sizeof(*pc));
@@ -322,10 +271,6 @@ int pc_new(struct vm *vm, struct error *err)
 	if (!rc)
 		rc = add_power_and_reset(pc, err);
 	if (!rc)
-		rc = open_console(pc, err);
-	if (!rc)
-		rc = add_serial_ports(pc, err);
-	if (!rc)
 		rc = add_debug_devices(pc, err);
 	return rc;
 }
@@ -334,7 +279,6 @@ void pc_free(struct pc *pc)
 {
 	if (!pc)
 		return;
-	char_free(pc->console);
 	gsi_router_free(pc->gsis);
 	free(pc);
 }

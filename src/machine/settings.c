@@ -53,6 +53,9 @@ static int read_cpusets(struct settings *s, const struct config *cfg, struct err
 	return 0;
 }
 
+static const char *const console_devices[] = {
+	[CONSOLE_SERIAL] = "ttyS0", [CONSOLE_VIRTIO] = "hvc0", [CONSOLE_NONE] = NULL};
+
 static int read_kernel(struct settings *s, const struct config *cfg, struct error *err)
 {
 	s->kernel_path = copy_text(cfg, "kernel.path");
@@ -61,7 +64,7 @@ static int read_kernel(struct settings *s, const struct config *cfg, struct erro
 	if (!s->kernel_path)
 		return error_set(err, -EINVAL, "no kernel: give one as argument or with --kernel");
 	struct cmdline_parts parts = {
-		.console = s->console == CONSOLE_SERIAL ? "ttyS0" : NULL,
+		.console = console_devices[s->console],
 		.user = config_text(cfg, "kernel.params"),
 		.no_defaults = config_bool(cfg, "nodefaults"),
 	};

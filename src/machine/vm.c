@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "backend/char/channel.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "debug/dump.h"
@@ -20,6 +21,7 @@
 #include "machine/kernel.h"
 #include "machine/memory_map.h"
 #include "machine/move.h"
+#include "machine/part_serial.h"
 #include "machine/parts.h"
 #include "machine/pc.h"
 #include "machine/stats.h"
@@ -222,6 +224,11 @@ static int add_vcpus(struct vm *vm, struct error *err)
 	return 0;
 }
 
+static void user_quits(void *ctx)
+{
+	vm_end(ctx, VM_QUIT);
+}
+
 static int build(struct vm *vm, const struct config *cfg, struct error *err)
 {
 	const struct settings *s = &vm->settings;
@@ -242,6 +249,7 @@ static int build(struct vm *vm, const struct config *cfg, struct error *err)
 	rc = watch_signals(vm, err);
 	if (rc)
 		return rc;
+	vm->channels = channels_new(user_quits, vm);
 	vm->clock = clock_new(vm->loop);
 	vm->mem = mem_new();
 	vm->pio = bus_new(BUS_PIO);
@@ -324,6 +332,8 @@ void vm_free(struct vm *vm)
 	kernel_close(vm->kernel);
 	devices_free(&vm->devices);
 	virtio_bus_free(vm->virtio_bus);
+	serial_ports_free(vm->serial_ports);
+	channels_free(vm->channels);
 	pc_free(vm->pc);
 	for (unsigned i = vm->nr_vcpus; i-- > 0;)
 		vcpu_fini(&vm->vcpus[i]);

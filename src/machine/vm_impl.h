@@ -18,8 +18,10 @@
 #include "machine/vcpu.h"
 #include "machine/vm.h"
 
+struct channels;
 struct kernel;
 struct pc;
+struct serial_ports;
 struct symbols;
 struct virtio_bus;
 
@@ -33,6 +35,8 @@ struct vm {
 	struct list devices;
 	struct pc *pc;
 	struct virtio_bus *virtio_bus;
+	struct channels *channels; /* shared by serial ports and consoles */
+	struct serial_ports *serial_ports;
 	struct kernel *kernel;
 	struct symbols *symbols; /* of the guest kernel, or NULL */
 

@@ -71,7 +71,6 @@ refuse $usage "invalid configuration option 'cpus='" run -o cpus=
 refuse $config "unknown key 'memory.siez'; the nearest known one is 'memory.size'" run -o memory.siez=1
 refuse $config "Invalid value for reboot: 'perhaps' (must be true or false)" run -o reboot=perhaps
 refuse $config "Invalid value for cpu.model: 'z80' (must be auto, x86-64-v2, x86-64-v3 or host)" run -o cpu.model=z80
-refuse $config "console 'virtio' is not available: this machine has the serial console" run --console virtio
 refuse $config "Failed to open configuration file $work/none: No such file or directory" run --config "$work/none"
 printf '# fine\n\ncpus=2\nnonsense\n' >"$work/bad.conf"
 refuse $config "$work/bad.conf line 4: invalid config option 'nonsense'" run --config "$work/bad.conf"

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,7 +33,8 @@ struct tcp_listener {
 struct channels {
 	void (*quit)(void *ctx);
 	void *ctx;
-	char *console_owner[2]; /* what stdin and stdout are connected to, or NULL */
+	char *console_owner[2];		    /* what stdin and stdout are connected to, or NULL */
+	struct char_dev *_Atomic stdio_out; /* the channel that has stdout, or NULL */
 	struct list tcp_listeners;
 };
 
@@ -124,7 +126,10 @@ static struct char_dev *open_stdio(const struct opening *o, struct error *err)
 	if ((o->use & USE_INPUT && claim(o, STDIN_FILENO, err)) ||
 	    (o->use & USE_OUTPUT && claim(o, STDOUT_FILENO, err)))
 		return NULL;
-	return char_stdio_new(o->loop, &cfg, err);
+	struct char_dev *c = char_stdio_new(o->loop, &cfg, err);
+	if (o->use & USE_OUTPUT)
+		atomic_store(&o->set->stdio_out, c);
+	return c;
 }
 
 static struct char_dev *open_fd(const struct opening *o, struct error *err)
@@ -249,6 +254,41 @@ static struct char_dev *open_null(const struct opening *o, struct error *err)
 {
 	return char_null_new(o->loop);
 }
+
+/* ---- a second voice on stdout ---- */
+
+struct extra_output {
+	struct char_dev dev;
+	struct channels *set;
+};
+
+static size_t extra_write(struct char_dev *c, const void *data, size_t len)
+{
+	struct extra_output *e = container_of(c, struct extra_output, dev);
+	struct char_dev *out = atomic_load(&e->set->stdio_out);
+
+	if (out)
+		char_write(out, data, len);
+	return len;
+}
+
+static void extra_free(struct char_dev *c)
+{
+	free(container_of(c, struct extra_output, dev));
+}
+
+static const struct char_ops extra_ops = {.write = extra_write, .free = extra_free};
+
+struct char_dev *channel_stdout(struct channels *set)
+{
+	struct extra_output *e = mem_alloc_zero(sizeof(*e));
+
+	e->dev.ops = &extra_ops;
+	e->set = set;
+	return &e->dev;
+}
+
+/* ---- words ---- */
 
 struct kind {
 	const char *name;

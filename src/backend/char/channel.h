@@ -42,4 +42,10 @@ bool channel_is_none(const char *text);
 struct char_dev *channel_open(struct channels *set, struct loop *loop, const char *text,
 			      const char *what, struct error *err);
 
+/*
+ * A stream that adds what is written to the output of the set's stdio channel, if there is one; what
+ * does not fit there at once is dropped. Must not be written to after that channel is freed.
+ */
+struct char_dev *channel_stdout(struct channels *set);
+
 #endif

@@ -155,14 +155,21 @@ static void pins_add_up(void **state)
 	assert_refused("--pin 0:9999", EXIT_USAGE, sentence);
 }
 
+static void serial_ports_and_terminals_have_channels(void **state)
+{
+	assert_dump("--serial 1=unix:/a=b --serial pts --tty 2",
+		    "serial.1.channel=unix:/a=b\nserial.channel=pts\ntty.2=pts\n");
+	assert_refused("--serial 4=pts", EXIT_USAGE, "Invalid serial port '4': there are 0 to 3");
+	assert_refused("--tty 4", EXIT_USAGE, "Invalid terminal '4': there are 0 to 3");
+	assert_refused("--tty x", EXIT_USAGE, "Invalid terminal 'x': there are 0 to 3");
+}
+
 static void consoles_match_by_their_beginning(void **state)
 {
 	assert_dump("--console serial8250", "console=serial\n");
 	assert_dump("--console none", "console=none\n"); /* with the warning "No console!" */
-	assert_refused("--console virtio", EXIT_CONFIG,
-		       "console 'virtio' is not available: this machine has the serial console");
-	assert_refused("--console hvc0", EXIT_CONFIG,
-		       "console 'hvc0' is not available: this machine has the serial console");
+	assert_dump("--console virtio", "console=virtio\n");
+	assert_dump("--console hvc0", "console=virtio\n");
 }
 
 static void keys_by_option(void **state)
@@ -273,6 +280,7 @@ int main(void)
 		cmocka_unit_test(memory_sizes),
 		cmocka_unit_test(topologies),
 		cmocka_unit_test(pins_add_up),
+		cmocka_unit_test(serial_ports_and_terminals_have_channels),
 		cmocka_unit_test(consoles_match_by_their_beginning),
 		cmocka_unit_test(keys_by_option),
 		cmocka_unit_test(options_and_files_apply_in_order),

@@ -1,0 +1,66 @@
+#!/bin/bash
+# Serial ports on channels: a file, a pseudo-terminal, a TCP port and a Unix socket, driven with socat.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/e2e-lib.sh
+
+gz=$(initramfs tests/e2e/guest/lines.sh .gz)
+cloud=$(kernel cloud-amd64)
+port=$((20000 + RANDOM % 10000))
+timeout -s KILL 100 "$bantam" run --accel "${ACCEL:-soft}" -c 1 -m 256M -i "$gz" -p quiet \
+	--serial "0=file:$work/log" --tty 1 --serial "2=port:$port" --serial "3=unix:$work/line3" "$cloud" \
+	>"$work/stdout" 2>"$work/messages" </dev/null &
+pid=$!
+background="$background $pid"
+
+for _ in $(seq 100); do
+	pty=$(sed -n 's/^bantam: Assigned terminal 1 to pty //p' "$work/messages")
+	[ -S "$work/line3" ] && [ -n "$pty" ] && break
+	sleep 0.1
+done
+[ -c "$pty" ] || fault "no pseudo-terminal: $(cat "$work/messages")"
+[ "$(stat -c %a "$work/line3")" = 600 ] || fault "mode of the socket: $(stat -c %a "$work/line3")"
+
+# One connection carries both directions.
+for n in 1 2 3; do
+	case $n in
+	1) address=$pty,raw,echo=0 ;;
+	2) address=TCP:127.0.0.1:$port ;;
+	3) address=UNIX-CONNECT:$work/line3 ;;
+	esac
+	mkfifo "$work/in$n"
+	timeout 90 socat "$address" - <"$work/in$n" >"$work/answer$n" 2>"$work/socat$n" &
+	background="$background $!"
+	(
+		exec >"$work/in$n"
+		for _ in $(seq 600); do grep -q "ready $n" "$work/answer$n" && break; sleep 0.1; done
+		printf 'one\ntwo words\nend\n'
+		for _ in $(seq 100); do grep -q "bye $n" "$work/answer$n" && break; sleep 0.1; done
+	) &
+	background="$background $!"
+done
+wait $pid
+status=$?
+expect_status 0 "serial ports on channels"
+for n in 1 2 3; do
+	printf 'ready %s\nline %s: one\nline %s: two words\nbye %s\n' $n $n $n $n |
+		diff - <(tr -d '\r' <"$work/answer$n") || fault "line $n: see above; $(cat "$work/socat$n")"
+done
+[ ! -s "$work/stdout" ] || fault "something on stdout: $(head -c 200 "$work/stdout")"
+tr -d '\r' <"$work/log" >"$work/log.txt"
+[ "$(section "$work/log" ports)" = 4 ] || fault "ports: '$(section "$work/log" ports)': $(tail -n 5 "$work/log.txt")"
+[ ! -e "$work/line3" ] || fault "the socket is left"
+
+# A port that is not there, and mistakes.
+refuse() {
+	local sentence=$1
+	shift
+	timeout -s KILL 20 "$bantam" run --accel soft "$@" /k >"$work/out" 2>"$work/err" </dev/null && fault "$* is accepted"
+	grep -qxF "bantam: $sentence" "$work/err" || fault "$*: says '$(head -n 1 "$work/err")', wanted '$sentence'"
+}
+refuse "serial.1.channel: channel 'fd:x': 'x' is no descriptor number" --serial 1=fd:x
+refuse "serial.4.channel: there are only 0 to 3" -o serial.4.channel=pts
+refuse "Invalid serial port '4': there are 0 to 3" --serial 4=pts
+refuse "Invalid terminal '4': there are 0 to 3" --tty 4
+refuse "serial.channel: channel 'port:0': the port must be 1 to 65535" --serial port:0
+finish
