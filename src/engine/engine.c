@@ -150,6 +150,12 @@ int engine_vm_set_ioapic_routes(struct engine_vm *vm,
 	return vm->ops->vm_set_ioapic_routes(vm, routes);
 }
 
+int engine_vm_set_doorbell(struct engine_vm *vm, gpa_t addr, int eventfd, bool on)
+{
+	return vm->ops->vm_set_doorbell ? vm->ops->vm_set_doorbell(vm, addr, eventfd, on)
+					: -ENOTSUP;
+}
+
 int engine_vm_get_clock(struct engine_vm *vm, struct kvm_clock_data *clock)
 {
 	return vm->ops->vm_get_clock(vm, clock);

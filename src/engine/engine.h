@@ -85,6 +85,13 @@ struct engine_route {
 int engine_vm_set_ioapic_routes(struct engine_vm *vm,
 				const struct engine_route routes[IOAPIC_NR_PINS]);
 
+/*
+ * Guest writes of any size to a device's address signal an eventfd instead of leaving the engine
+ * (KVM_IOEVENTFD), or do so no more. Any thread. Returns 0, or a negative errno, -ENOTSUP where an
+ * engine cannot: then the writes are exits as ever.
+ */
+int engine_vm_set_doorbell(struct engine_vm *vm, gpa_t addr, int eventfd, bool on);
+
 /* KVM_GET_CLOCK and KVM_SET_CLOCK: the paravirtual clock, in ns. */
 int engine_vm_get_clock(struct engine_vm *vm, struct kvm_clock_data *clock);
 int engine_vm_set_clock(struct engine_vm *vm, const struct kvm_clock_data *clock);

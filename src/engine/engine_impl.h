@@ -41,6 +41,8 @@ struct engine_ops {
 	int (*vm_signal_msi)(struct engine_vm *vm, uint64_t addr, uint32_t data);
 	int (*vm_set_ioapic_routes)(struct engine_vm *vm,
 				    const struct engine_route routes[IOAPIC_NR_PINS]);
+	int (*vm_set_doorbell)(struct engine_vm *vm, gpa_t addr, int eventfd,
+			       bool on); /* NULL: -ENOTSUP */
 	int (*vm_get_clock)(struct engine_vm *vm, struct kvm_clock_data *clock);
 	int (*vm_set_clock)(struct engine_vm *vm, const struct kvm_clock_data *clock);
 	int (*vm_log_dirty)(struct engine_vm *vm, unsigned region, bool on);

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "engine/state.h"
 #include "machine/pc.h"
+#include "machine/virtio_bus.h"
 #include "machine/vm_impl.h"
 
 /* What replaces the VM's engine parts. */
@@ -92,6 +93,7 @@ int vm_move(struct vm *vm, const char *accel, struct error *err)
 	vm->engine_vm = to.vm;
 	free(to.vcpus);
 	pc_engine_changed(vm->pc);
+	virtio_bus_engine_changed(vm->virtio_bus);
 	discard(vm, &from);
 	devices_resume(&vm->devices);
 	vm_resume(vm);

@@ -308,6 +308,11 @@ void pc_engine_changed(struct pc *pc)
 	engine_vm_set_ioapic_routes(pc->vm->engine_vm, pc->routes);
 }
 
+struct pci_root *pc_pci_root(struct pc *pc)
+{
+	return pc->pci;
+}
+
 void pc_describe_pci(const struct pc *pc, struct acpi_pci *pci)
 {
 	*pci = (struct acpi_pci){

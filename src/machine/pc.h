@@ -15,6 +15,7 @@
 #include "core/irq.h"
 
 struct pc;
+struct pci_root;
 struct vm;
 
 /* Makes all chips and devices; vm->pc is set. Main loop thread, before the first vCPU runs. */
@@ -36,6 +37,9 @@ void pc_engine_changed(struct pc *pc);
 
 /* A new source on a GSI (machine/gsi.h). Set-up only. */
 struct irq_line pc_gsi_line(struct pc *pc, unsigned gsi);
+
+/* For parts that are PCI functions. */
+struct pci_root *pc_pci_root(struct pc *pc);
 
 /* What the tables for the guest say of PCI. */
 void pc_describe_pci(const struct pc *pc, struct acpi_pci *pci);

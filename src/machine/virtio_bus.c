@@ -12,6 +12,7 @@
 #include "machine/pc.h"
 #include "machine/vm_impl.h"
 #include "virtio/transport/mmio.h"
+#include "virtio/transport/pci.h"
 
 #define GSI_FIRST 16 /* windows share the GSIs no ISA device uses */
 #define NR_GSIS	  8
@@ -22,6 +23,9 @@ struct virtio_bus {
 	struct vm *vm;
 	struct boot_virtio windows[WINDOWS_MAX];
 	unsigned nr_windows;
+	struct device *functions[PCI_NR_DEVICES];
+	unsigned nr_functions;
+	bool is_pci, has_msix;
 
 	struct io_thread *shared;
 	struct io_thread **threads;
@@ -31,9 +35,14 @@ struct virtio_bus {
 static const struct config_key keys[] = {
 	{.name = "virtio.transport",
 	 .type = CONFIG_ENUM,
-	 .choices = "mmio",
-	 .fallback = "mmio",
-	 .help = "how the guest reaches virtio devices: windows of registers found through ACPI"},
+	 .choices = "pci mmio",
+	 .fallback = "pci",
+	 .help = "how the guest reaches virtio devices: as PCI functions, or by windows of "
+		 "registers found through ACPI"},
+	{.name = "virtio.msix",
+	 .type = CONFIG_BOOL,
+	 .fallback = "true",
+	 .help = "virtio devices on PCI have an interrupt vector per queue; false: one wire each"},
 };
 
 void virtio_bus_register_keys(struct config *cfg)
@@ -45,6 +54,8 @@ int virtio_bus_new(struct vm *vm, const struct config *cfg, struct error *err)
 {
 	vm->virtio_bus = mem_alloc_zero(sizeof(*vm->virtio_bus));
 	vm->virtio_bus->vm = vm;
+	vm->virtio_bus->is_pci = config_enum(cfg, "virtio.transport") == 0;
+	vm->virtio_bus->has_msix = config_bool(cfg, "virtio.msix");
 	return 0;
 }
 
@@ -90,9 +101,41 @@ static int add_window(struct virtio_bus *bus, struct virtio_device *d, unsigned 
 	return 0;
 }
 
+static int set_doorbell(void *ctx, uint64_t addr, int eventfd, bool on)
+{
+	struct vm *vm = ctx;
+
+	return engine_vm_set_doorbell(vm->engine_vm, addr, eventfd, on);
+}
+
+static int add_function(struct virtio_bus *bus, struct virtio_device *d, unsigned index,
+			struct error *err)
+{
+	struct virtio_pci_params params = {.root = pc_pci_root(bus->vm->pc),
+					   .device = PCI_DEVICE_ANY,
+					   .index = index,
+					   .has_msix = bus->has_msix,
+					   .doorbells = {.set = set_doorbell, .ctx = bus->vm}};
+	struct device *dev = virtio_pci_new(d, &params, err);
+
+	if (!dev)
+		return -EINVAL;
+	bus->functions[bus->nr_functions++] = dev;
+	device_add(&bus->vm->devices, dev);
+	return 0;
+}
+
 int vm_add_virtio(struct vm *vm, struct virtio_device *d, unsigned index, struct error *err)
 {
-	return add_window(vm->virtio_bus, d, index, err);
+	struct virtio_bus *bus = vm->virtio_bus;
+
+	return bus->is_pci ? add_function(bus, d, index, err) : add_window(bus, d, index, err);
+}
+
+void virtio_bus_engine_changed(struct virtio_bus *bus)
+{
+	for (unsigned i = 0; i < bus->nr_functions; i++)
+		virtio_pci_set_doorbells(bus->functions[i]);
 }
 
 struct io_thread *vm_new_io(struct vm *vm, const char *name, struct error *err)

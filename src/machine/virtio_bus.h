@@ -23,4 +23,7 @@ void virtio_bus_free(
 /* The virtio-mmio windows in use, which the guest must be told of. Returns how many. */
 unsigned virtio_bus_windows(const struct virtio_bus *bus, const struct boot_virtio **windows);
 
+/* The VM goes on in another engine VM. vCPUs parked. */
+void virtio_bus_engine_changed(struct virtio_bus *bus);
+
 #endif

@@ -126,8 +126,8 @@ static int once_in(u32 n)
 
 struct device {
 	int is_pci;
-	u32 base;			    /* MMIO: the window */
-	u32 common, notify, isr, config;    /* PCI: where the structures are; 0: not seen */
+	u32 base;			 /* MMIO: the window */
+	u32 common, notify, isr, config; /* PCI: where the structures are; 0: not seen */
 	u32 notify_multiplier;
 	u32 type;
 	u32 features[2]; /* offered */

@@ -109,6 +109,8 @@ static void read_capabilities(struct kvm_engine *e)
 	e->has_x2apic_api = kvm_check(e->fd, KVM_CAP_X2APIC_API) & KVM_X2APIC_API_USE_32BIT_IDS;
 	e->has_debug = kvm_check(e->fd, KVM_CAP_SET_GUEST_DEBUG);
 	e->has_payload = kvm_check(e->fd, KVM_CAP_EXCEPTION_PAYLOAD);
+	e->has_doorbells = kvm_check(e->fd, KVM_CAP_IOEVENTFD);
+	e->has_doorbells_of_any_size = kvm_check(e->fd, KVM_CAP_IOEVENTFD_ANY_LENGTH);
 	e->clock_flags = kvm_check(e->fd, KVM_CAP_ADJUST_CLOCK) & KVM_CLOCK_REALTIME;
 }
 
@@ -321,6 +323,20 @@ static int kvm_vm_set_ioapic_routes(struct engine_vm *base,
 	return ret;
 }
 
+/* Where KVM must be told a size it is that of virtio's doorbells; other writes are exits. */
+static int kvm_vm_set_doorbell(struct engine_vm *base, gpa_t addr, int eventfd, bool on)
+{
+	struct kvm_vm *vm = vm_of(base);
+	struct kvm_ioeventfd bell = {
+		.addr = addr,
+		.len = vm->engine->has_doorbells_of_any_size ? 0 : 2,
+		.fd = eventfd,
+		.flags = on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
+	};
+
+	return vm->engine->has_doorbells ? kvm_ioctl(vm->fd, KVM_IOEVENTFD, &bell) : -ENOTSUP;
+}
+
 /* ---- clock and dirty pages ---- */
 
 static int kvm_vm_get_clock(struct engine_vm *vm, struct kvm_clock_data *clock)
@@ -364,6 +380,7 @@ const struct engine_ops kvm_engine_ops = {
 	.vm_free = kvm_vm_free,
 	.vm_signal_msi = kvm_vm_signal_msi,
 	.vm_set_ioapic_routes = kvm_vm_set_ioapic_routes,
+	.vm_set_doorbell = kvm_vm_set_doorbell,
 	.vm_get_clock = kvm_vm_get_clock,
 	.vm_set_clock = kvm_vm_set_clock,
 	.vm_log_dirty = kvm_vm_log_dirty,

@@ -24,6 +24,7 @@ struct kvm_engine {
 	size_t run_size; /* bytes of a vCPU's shared page */
 	unsigned max_vcpus, max_vcpu_id;
 	bool has_xcrs, has_read_only_memory, has_x2apic_api, has_debug, has_payload;
+	bool has_doorbells, has_doorbells_of_any_size;
 	uint32_t clock_flags; /* those KVM_SET_CLOCK takes */
 	/* MSRs that make up a vCPU's state, without the clock's own (see kvm_vcpu_reset()). */
 	unsigned nr_msrs;

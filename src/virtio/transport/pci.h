@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * virtio over PCI, without the legacy interface (virtio 1.2, section 4.1): the registers are in one
+ * BAR, each queue has a doorbell of its own, and interrupts are MSI-X vectors for the configuration
+ * and every queue, or fewer when the driver wants that, or INTx.
+ *
+ * Left out: a device whose function may not master the bus still serves its queues.
+ */
+#ifndef VIRTIO_TRANSPORT_PCI_H
+#define VIRTIO_TRANSPORT_PCI_H
+
+#include "core/device.h"
+#include "pci/root.h"
+#include "virtio/virtio.h"
+
+/*
+ * Makes guest writes of any size to an address signal an eventfd instead of leaving the engine, or
+ * ends that. Returns 0, or a negative errno: then the writes arrive on the bus. Any thread.
+ */
+struct doorbells {
+	int (*set)(void *ctx, uint64_t addr, int eventfd, bool on);
+	void *ctx;
+};
+
+struct virtio_pci_params {
+	struct pci_root *root;
+	unsigned device;	    /* number on the bus, or PCI_DEVICE_ANY */
+	unsigned index;		    /* which of its type, for saved state */
+	bool has_msix;		    /* false: INTx alone */
+	struct doorbells doorbells; /* set may be NULL */
+};
+
+/*
+ * Makes the transport of d, which it frees in the end, also when this fails (NULL with err). Main
+ * loop thread, vCPUs standing still.
+ */
+struct device *virtio_pci_new(struct virtio_device *d, const struct virtio_pci_params *params,
+			      struct error *err);
+
+/* Whoever answers doorbells forgot them: they are set again. vCPUs stand still. */
+void virtio_pci_set_doorbells(struct device *dev);
+
+#endif
