@@ -21,7 +21,7 @@ abused() {
 
 seed=$(date +%s)
 echo "seed $seed"
-for transport in mmio; do
+for transport in mmio pci; do
 	abused "rng-$transport" "$seed" 1 -o virtio.transport=$transport --rng
 done
 finish

@@ -14,10 +14,10 @@
 #include "base/buf.h"
 #include "virtio/transport.h"
 
-#define VENDOR		0x1af4
-#define DEVICE_BASE	0x1040 /* plus the virtio device id */
-#define SUBSYSTEM	0x40   /* what drivers without the legacy interface expect at least */
-#define REVISION	1
+#define VENDOR	    0x1af4
+#define DEVICE_BASE 0x1040 /* plus the virtio device id */
+#define SUBSYSTEM   0x40   /* what drivers without the legacy interface expect at least */
+#define REVISION    1
 
 /* Registers newer than some headers (virtio 1.2, 4.1.4.3). */
 #define COMMON_QUEUE_RESET 58
@@ -61,7 +61,8 @@ struct virtio_pci {
 	/* Written under lock, read by the loop's thread. */
 	_Atomic uint16_t config_vector, queue_vectors[VIRTIO_QUEUES_MAX];
 
-	pthread_mutex_t isr_lock; /* guards isr and INTx; order: after lock, before the function's */
+	pthread_mutex_t
+		isr_lock; /* guards isr and INTx; order: after lock, before the function's */
 	uint8_t isr;
 
 	/* Under the function's lock. */
@@ -376,8 +377,8 @@ static void set_bells(struct virtio_pci *p, uint64_t base, bool on)
 
 		if (on && make_bell(b))
 			return;
-		if (b->watch.fd >= 0 &&
-		    p->doorbells.set(p->doorbells.ctx, at, b->watch.fd, on) && on)
+		if (b->watch.fd >= 0 && p->doorbells.set(p->doorbells.ctx, at, b->watch.fd, on) &&
+		    on)
 			return;
 	}
 }
