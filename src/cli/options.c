@@ -71,7 +71,10 @@ static int apply(const struct option_row *row, bool is_long, const char *attache
 	char spelt[32];
 
 	spell(row, is_long, spelt);
-	if (row->arg && !value) {
+	bool has_word = args->next < args->nr && args->words[args->next][0] != '-';
+	if (row->arg && !value && row->arg_is_optional && !has_word) {
+		value = "";
+	} else if (row->arg && !value) {
 		if (args->next == args->nr)
 			return error_set(err, EXIT_USAGE, "option '%s' needs a value: %s", spelt,
 					 row->arg);

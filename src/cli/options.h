@@ -7,15 +7,18 @@
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "base/error.h"
 
 struct option_row {
-	char letter;	  /* 0: none */
-	const char *name; /* without dashes; NULL: none */
-	const char *arg;  /* what the value is called in the help; NULL: a flag */
-	const char *key;  /* configuration key it writes; NULL: see apply */
-	const char *text; /* flag: the value written */
+	char letter;	      /* 0: none */
+	const char *name;     /* without dashes; NULL: none */
+	const char *arg;      /* what the value is called in the help; NULL: a flag */
+	bool arg_is_optional; /* a following word that is an option, or none, stands for "" */
+	const char *key;      /* configuration key it writes; NULL: see apply */
+	const char *text;     /* flag: the value written */
 	const char *help;
 	/* Takes effect; value is NULL for a flag. Returns an enum exit_code, 0 to go on. */
 	int (*apply)(void *ctx, const struct option_row *row, const char *value, struct error *err);

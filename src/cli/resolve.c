@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "backend/net/user.h"
 #include "base/base.h"
 #include "base/log.h"
 #include "base/parse.h"
@@ -149,6 +150,20 @@ static void find_symbols(struct config *cfg)
 	}
 }
 
+/* A guest has a network card unless the user says something else about networks. */
+static int resolve_network(struct config *cfg, struct error *err)
+{
+	unsigned i = 0;
+
+	if (config_next(cfg, "net", &i) || config_bool(cfg, "nodefaults"))
+		return 0;
+	if (!user_is_available()) {
+		log_debug("no network card: this build has no user-mode networking");
+		return 0;
+	}
+	return config_set(cfg, "net.0.mode", "user", err);
+}
+
 int resolve_config(struct config *cfg, const struct host_facts *host, struct error *err)
 {
 	int rc = 0;
@@ -161,7 +176,9 @@ int resolve_config(struct config *cfg, const struct host_facts *host, struct err
 	}
 	if (!rc)
 		rc = resolve_topology(cfg, host, err);
-	return rc ? rc : resolve_memory(cfg, host, err);
+	if (!rc)
+		rc = resolve_memory(cfg, host, err);
+	return rc ? rc : resolve_network(cfg, err);
 }
 
 int resolve_kernel(struct config *cfg, const struct host_facts *host, struct error *err)

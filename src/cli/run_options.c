@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "cli/exit_codes.h"
+#include "cli/options_net.h"
 #include "config/config.h"
 
 static int set(struct config *cfg, const char *key, const char *value, struct error *err)
@@ -210,6 +211,24 @@ static int apply_serial(void *ctx, const struct option_row *row, const char *val
 	return set(cfg_of(ctx), name, end + 1, err);
 }
 
+static int apply_network(void *ctx, const struct option_row *row, const char *value,
+			 struct error *err)
+{
+	return net_option_add(cfg_of(ctx), value, err);
+}
+
+static int apply_networking(void *ctx, const struct option_row *row, const char *value,
+			    struct error *err)
+{
+	return net_option_mode(cfg_of(ctx), value, err);
+}
+
+static int apply_publish(void *ctx, const struct option_row *row, const char *value,
+			 struct error *err)
+{
+	return net_option_publish(cfg_of(ctx), value, err);
+}
+
 static int apply_config(void *ctx, const struct option_row *row, const char *value,
 			struct error *err)
 {
@@ -322,6 +341,21 @@ static const struct option_row rows[] = {
 	 .apply = apply_tty,
 	 .help = "connect terminal N, serial port N or the virtio console, to a new "
 		 "pseudo-terminal"},
+	{.letter = 'n',
+	 .name = "network",
+	 .arg = "[MODE|KEY=VALUE,...]",
+	 .arg_is_optional = true,
+	 .apply = apply_network,
+	 .help = "add a network card: mode=user, none ...; see NETWORK"},
+	{.name = "networking",
+	 .arg = "MODE[,NAME]",
+	 .apply = apply_networking,
+	 .help = "add a network card: user (also default), none"},
+	{.name = "publish",
+	 .arg = "[ADDR:]HOST:GUEST[/PROTO]",
+	 .apply = apply_publish,
+	 .help = "a port of the host, of its loopback addresses unless ADDR is given, leads to a "
+		 "port of the guest; tcp or udp; ranges A-B; may be repeated"},
 	{.name = "nodefaults",
 	 .key = "nodefaults",
 	 .text = "true",

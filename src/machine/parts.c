@@ -7,6 +7,7 @@
 static const struct part_type *const types[] = {
 	&part_serial,
 	&part_rng,
+	&part_net,
 };
 
 void parts_register_keys(struct config *cfg)

@@ -28,6 +28,7 @@ struct part_type {
 	int (*create)(struct vm *vm, const struct config *cfg, struct error *err);
 };
 
+extern const struct part_type part_net;
 extern const struct part_type part_rng;
 extern const struct part_type part_serial;
 

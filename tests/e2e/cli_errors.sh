@@ -24,6 +24,8 @@ refuse() {
 cpus_last=1023 # CPU_SETSIZE - 1
 usage=64 config=4
 
+head -c 100000 /dev/zero >"$work/zeros" # no kernel
+
 # ---- verbs ----
 refuse $usage "a verb is missing; 'bantam help' lists them"
 refuse $usage "unknown verb 'rnu'; the nearest known one is 'run'" rnu
@@ -65,6 +67,22 @@ refuse $config "invalid cpuset for vcpu 1: '2-1': Invalid hostcpu range 2-1" run
 refuse $config "invalid cpuset for vcpu 1: '9999': hostcpu '9999' outside valid range from 0 to $cpus_last" \
 	run -o vcpu.1.cpuset=9999
 
+# ---- networks ----
+refuse $usage "Unknown network mode wifi, please use user, tap, bridge, socket, mcast or none" run -n mode=wifi
+refuse $usage "Unknown network parameter speed" run -n user,speed=9
+refuse $usage "Unknown network parameter vmlinuz" run -n vmlinuz
+refuse $usage "Invalid networking mode: wifi" run --networking wifi
+refuse $usage 'Not enough arguments for "tap" networking mode' run --networking tap
+refuse $usage 'Not enough arguments for "bridge" networking mode' run --networking bridge,
+refuse $usage "publish '80': Unable to parse the ports to be published, should be in format <host>:<guest> or \
+<host>:<guest>/<tcp|udp>" run --publish 80
+refuse $usage "publish '80:2': '80:1/tcp' already takes that host port" run --publish 80:1 --publish 80:2
+refuse $config 'Port publishing requires "user" networking mode' run -n none --publish 80:1 -c 1 "$work/zeros"
+refuse $config "net.0.mac: '01:00:00:00:00:01' is a multicast address (the first byte of a card's address must be even)" \
+	run -n user,mac=01:00:00:00:00:01 -c 1 "$work/zeros"
+refuse $config "Only one usermode network device allowed at a time" run -n user -n user -c 1 "$work/zeros"
+refuse $config "net.0.restrict means nothing in mode none" run -n none,restrict=on -c 1 "$work/zeros"
+
 # ---- keys and files ----
 refuse $usage "invalid configuration option 'cpus'" run -o cpus
 refuse $usage "invalid configuration option 'cpus='" run -o cpus=
@@ -90,7 +108,6 @@ fi
 refuse $config "kernel.path is not set and kernel.search is off" run -o kernel.search=off
 
 # ---- what is found out when the VM is made ----
-head -c 100000 /dev/zero >"$work/zeros"
 refuse $config "kernel $work/none: No such file or directory" run --accel soft -c 1 "$work/none"
 refuse $config "kernel $work/zeros: no kernel: no bzImage (\"HdrS\" at offset 0x202), no ELF file, no multiboot \
 header in the first 8192 bytes" run --accel soft -c 1 "$work/zeros"
@@ -101,7 +118,7 @@ refuse $config "vcpu.3.cpuset: there are only vCPUs 0 to 0" run --accel soft -c 
 # ---- what is right ----
 "$bantam" run --dump-config -k /k -c cpus=4,sockets=1,cores=2,threads=2 -m 1G --name n --pin 2:0 \
 	-p 'quiet  loglevel=3 ' >"$work/first.conf" || fault "dump fails"
-printf 'name=n\ncpus=4\nsockets=1\ncores=2\nthreads=2\nvcpu.2.cpuset=0\nmemory.size=1G\nkernel.path=/k\nkernel.params=quiet  loglevel=3 \n' |
+printf 'name=n\ncpus=4\nsockets=1\ncores=2\nthreads=2\nvcpu.2.cpuset=0\nmemory.size=1G\nkernel.path=/k\nkernel.params=quiet  loglevel=3 \nnet.0.mode=user\n' |
 	diff - "$work/first.conf" || fault "the dump is not what was asked for"
 "$bantam" run --dump-config --config "$work/first.conf" | diff "$work/first.conf" - || fault "the dump does not load"
 "$bantam" run --dump-config --config "$work/first.conf" -o cpus=8 -o sockets=2 -m 512 | grep -E '^(cpus|memory)' >"$work/out"

@@ -271,6 +271,41 @@ static void manual_has_every_option_key_and_status(void **state)
 	free(manual);
 }
 
+static void network_cards_are_added_in_order(void **state)
+{
+	assert_dump("-n mode=user,guest_mac=02:00:00:00:00:01 -n none",
+		    "net.0.mode=user\nnet.1.mode=none\nnet.0.mac=02:00:00:00:00:01\n");
+	assert_dump("-n user,trans=virtio,mq=4,restrict=on,guest_ip=10.1.1.2",
+		    "net.0.mode=user\nnet.0.queues=4\nnet.0.guest_ip=10.1.1.2\n"
+		    "net.0.restrict=true\n");
+	assert_dump("--networking default --networking none", "net.0.mode=user\nnet.1.mode=none\n");
+	assert_dump("--networking ~", "net.0.mode=user\n");
+	assert_refused(
+		"-n mode=x", EXIT_USAGE,
+		"Unknown network mode x, please use user, tap, bridge, socket, mcast or none");
+	assert_refused("-n user,trans=e1000", EXIT_USAGE,
+		       "Unknown network transport e1000, please use virtio");
+	assert_refused("-n user,x=1", EXIT_USAGE, "Unknown network parameter x");
+	assert_refused("-n user,mq=17", EXIT_CONFIG,
+		       "Invalid value for net.0.queues: '17' (must be 1 to 16)");
+	assert_refused("--networking tap,", EXIT_USAGE,
+		       "Not enough arguments for \"tap\" networking mode");
+	assert_refused("--networking wifi", EXIT_USAGE, "Invalid networking mode: wifi");
+}
+
+static void ports_are_published_one_after_another(void **state)
+{
+	assert_dump("--publish 80:8080 --publish [::1]:53:53/udp",
+		    "publish=80:8080,[::1]:53:53/udp\n");
+	assert_dump("-n user,publish=80:8080", "net.0.mode=user\npublish=80:8080\n");
+	assert_refused("--publish 80:1 --publish 127.0.0.1:80:2", EXIT_USAGE,
+		       "publish '127.0.0.1:80:2': '80:1/tcp' already takes that host port");
+	assert_refused(
+		"--publish x", EXIT_USAGE,
+		"publish 'x': Unable to parse the ports to be published, should be in format "
+		"<host>:<guest> or <host>:<guest>/<tcp|udp>");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +322,8 @@ int main(void)
 		cmocka_unit_test(unknown_options_name_the_nearest),
 		cmocka_unit_test(flags_and_values_are_told_apart),
 		cmocka_unit_test(manual_has_every_option_key_and_status),
+		cmocka_unit_test(network_cards_are_added_in_order),
+		cmocka_unit_test(ports_are_published_one_after_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
