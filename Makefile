@@ -29,6 +29,13 @@ else
 LEFT_OUT    += src/backend/net/user.c
 endif
 
+# What unpacks kernel modules: a library each.
+UNPACKERS := gzip=zlib xz=liblzma zstd=libzstd
+HAVE      := $(foreach u,$(UNPACKERS),$(if $(shell $(PKG_CONFIG) --exists $(lastword $(subst =, ,$u)) 2>/dev/null && echo yes),$u))
+LDLIBS    += $(foreach u,$(HAVE),$(shell $(PKG_CONFIG) --libs $(lastword $(subst =, ,$u))))
+LEFT_OUT  += $(foreach u,$(HAVE),src/boot/initramfs/unpack_$(firstword $(subst =, ,$u))_absent.c) \
+	$(foreach u,$(filter-out $(HAVE),$(UNPACKERS)),src/boot/initramfs/unpack_$(firstword $(subst =, ,$u)).c)
+
 SRCS  := $(filter-out $(LEFT_OUT),$(shell find src -name '*.c' | sort))
 OBJS  := $(SRCS:%.c=$(BUILD)/%.o)
 LIBOBJS := $(filter-out $(BUILD)/src/cli/main.o,$(OBJS))
@@ -57,6 +64,20 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  cc $<"
 	@$(CC) $(ALL_CFLAGS) $(CFLAGS_$(basename $(notdir $<))) -MMD -MP -c -o $@ $<
+
+# The guest's init is freestanding, for any CPU, and never sanitized: it is part of the initramfs that
+# bantam makes. INIT is where it comes to lie, also for the fuzz targets.
+INIT      := $(BUILD)/guest/init.elf
+INIT_SRCS := $(sort $(wildcard guest/init/*.c guest/init/*.S))
+$(INIT): $(INIT_SRCS) $(wildcard guest/init/*.h) src/boot/initramfs/protocol.h Makefile
+	@mkdir -p $(@D)
+	@echo "  init $@"
+	@$(CC) -std=gnu11 -D_GNU_SOURCE -Isrc -march=x86-64 -Os -ffreestanding -fno-builtin -fno-stack-protector -fno-pic \
+		-fno-asynchronous-unwind-tables -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes \
+		-Wimplicit-fallthrough -Werror -Wno-unused-parameter -static -nostdlib -no-pie \
+		-Wl,--build-id=none,-z,noexecstack -s -o $@ $(INIT_SRCS)
+$(BUILD)/src/boot/initramfs/init_program.o $(BUILD)/fuzz/src/boot/initramfs/init_program.o: $(INIT)
+CFLAGS_init_program = -DBANTAM_INIT_PROGRAM='"$(INIT)"'
 
 # The interpreter reads the host's flags with PUSHF, below which nothing may lie, and goes from one
 # instruction to the next by tail calls, which only an optimised build makes.
@@ -87,7 +108,7 @@ BENCH_PACKAGES := python3-minimal qemu-system-x86 zlib1g-dev
 CHECK_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3-minimal xz-utils file \
 	acpica-tools bsdutils procps qemu-system-x86 lz4 kmod tmux zlib1g-dev \
 	pkg-config libslirp-dev libglib2.0-dev iproute2 iperf3 curl \
-	socat
+	socat liblzma-dev libzstd-dev
 
 run:
 	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES)

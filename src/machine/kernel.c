@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "base/buf.h"
+#include "machine/init_image.h"
 #include "machine/pc.h"
 #include "machine/virtio_bus.h"
 #include "machine/vm_impl.h"
@@ -16,15 +17,30 @@
 struct kernel {
 	struct image image, initrd;
 	bool has_initrd;
+	struct buf init_image; /* bytes of initrd when bantam builds it */
 };
 
-struct kernel *kernel_open(const struct vm *vm, struct error *err)
+static int open_initrd(struct kernel *k, const char *path, const struct config *cfg,
+		       struct error *err)
+{
+	k->has_initrd = path || init_image_is_wanted(cfg);
+	if (path)
+		return image_open(&k->initrd, "initrd", path, err);
+	if (!k->has_initrd)
+		return 0;
+	int rc = init_image_build(cfg, &k->image, &k->init_image, err);
+	if (!rc)
+		image_from_bytes(&k->initrd, "initrd", "(made by bantam)", k->init_image.data,
+				 k->init_image.len);
+	return rc;
+}
+
+struct kernel *kernel_open(const struct vm *vm, const struct config *cfg, struct error *err)
 {
 	struct kernel *k = mem_alloc_zero(sizeof(*k));
 
-	k->has_initrd = vm->settings.initrd_path;
 	if (image_open(&k->image, "kernel", vm->settings.kernel_path, err) ||
-	    (k->has_initrd && image_open(&k->initrd, "initrd", vm->settings.initrd_path, err))) {
+	    open_initrd(k, vm->settings.initrd_path, cfg, err)) {
 		kernel_close(k);
 		return NULL;
 	}
@@ -37,6 +53,7 @@ void kernel_close(struct kernel *k)
 		return;
 	image_close(&k->initrd);
 	image_close(&k->image);
+	buf_free(&k->init_image);
 	free(k);
 }
 

@@ -8,14 +8,15 @@
 
 #include "boot/boot.h"
 
+struct config;
 struct kernel;
 struct vm;
 
 /*
  * Opens kernel and initrd, which stay open for later boots, so that files replaced meanwhile do
- * not matter.
+ * not matter. Where bantam's own init starts the guest, its initramfs is built here.
  */
-struct kernel *kernel_open(const struct vm *vm, struct error *err);
+struct kernel *kernel_open(const struct vm *vm, const struct config *cfg, struct error *err);
 void kernel_close(struct kernel *k); /* NULL is fine */
 
 /* Loads into zeroed guest RAM and sets the registers of vCPU 0, which must be freshly reset. */

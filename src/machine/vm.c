@@ -240,7 +240,7 @@ static int build(struct vm *vm, const struct config *cfg, struct error *err)
 		if (!vm->symbols)
 			return -EINVAL;
 	}
-	vm->kernel = kernel_open(vm, err);
+	vm->kernel = kernel_open(vm, cfg, err);
 	if (!vm->kernel)
 		return -ENOENT;
 	vm->loop = loop_new(err);
