@@ -8,8 +8,8 @@
 #include "driver.h"
 #include "virtio/transport/pci.h"
 
-#define SLOT	 6
-#define NR_RINGS 3
+#define SLOT		   6
+#define NR_RINGS	   3
 #define COMMON_QUEUE_RESET 58
 
 /* A device that answers each byte with its successor. */
@@ -392,14 +392,8 @@ static void window_leads_nowhere_else(void **state)
 	static const struct {
 		uint8_t bar;
 		uint32_t offset, length;
-	} bad[] = {{1, 0, 4},
-		   {0, 0, 0},
-		   {0, 0, 3},
-		   {0, 0, 8},
-		   {0, 2, 4},
-		   {0, 0x4000, 4},
-		   {0, 0xfffffffc, 4},
-		   {0, 0, 0xffffffff}};
+	} bad[] = {{1, 0, 4}, {0, 0, 0},      {0, 0, 3},	  {0, 0, 8},
+		   {0, 2, 4}, {0, 0x4000, 4}, {0, 0xfffffffc, 4}, {0, 0, 0xffffffff}};
 	struct fixture x;
 
 	set_up(&x);
@@ -530,12 +524,11 @@ static void taken_number_is_refused_and_frees_the_device(void **state)
 	set_up(&x);
 	struct echo *second = calloc(1, sizeof(*second));
 	virtio_init(&second->virtio, &echo_ops,
-		    &(struct virtio_params){.mem = x.h.mem,
-					    .loop = io_thread_loop(x.h.io),
-					    .nr_queues = 1});
-	assert_null(virtio_pci_new(
-		&second->virtio,
-		&(struct virtio_pci_params){.root = x.m.root, .device = SLOT}, &err));
+		    &(struct virtio_params){
+			    .mem = x.h.mem, .loop = io_thread_loop(x.h.io), .nr_queues = 1});
+	assert_null(virtio_pci_new(&second->virtio,
+				   &(struct virtio_pci_params){.root = x.m.root, .device = SLOT},
+				   &err));
 	assert_string_equal(err.text, "echo and echo both want PCI device 6");
 	drop(&x);
 }
