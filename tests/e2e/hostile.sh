@@ -5,7 +5,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e-lib.sh
 accel=${ACCEL:-soft}
-rounds=${ROUNDS:-1500}
+rounds=${ROUNDS:-300}
 
 # abused NAME SEED DEVICES ARGUMENT...: one run with that many devices.
 abused() {
@@ -21,7 +21,19 @@ abused() {
 
 seed=$(date +%s)
 echo "seed $seed"
+# Each device alone, so that a fault names it; then all together.
+devices=(
+	"rng:--rng -n none"
+	"net:-n mode=user"
+)
 for transport in mmio pci; do
-	abused "rng-$transport" "$seed" 1 -o virtio.transport=$transport --rng
+	all= nr=0
+	for device in "${devices[@]}"; do
+		# shellcheck disable=SC2086 # a list of words on purpose
+		abused "${device%%:*}-$transport" "$seed" 1 -o virtio.transport=$transport ${device#*:}
+		all="$all ${device#*:}" nr=$((nr + 1))
+	done
+	# shellcheck disable=SC2086
+	abused "all-$transport" "$seed" $nr -o virtio.transport=$transport ${all/-n none/}
 done
 finish
