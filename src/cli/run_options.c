@@ -194,21 +194,48 @@ static int apply_tty(void *ctx, const struct option_row *row, const char *value,
 	return set(cfg_of(ctx), name, "pts", err);
 }
 
-/* "N=CHANNEL" for one of the serial ports, "CHANNEL" for all without one of their own. */
-static int apply_serial(void *ctx, const struct option_row *row, const char *value,
-			struct error *err)
+/*
+ * "N=CHANNEL" for one of the serial ports or consoles, "CHANNEL" for all without one of their own.
+ * row->text is the group of keys.
+ */
+static int apply_channel(void *ctx, const struct option_row *row, const char *value,
+			 struct error *err)
 {
 	char name[CONFIG_NAME_MAX];
 	char *end;
 	unsigned long number = strtoul(value, &end, 10);
 
-	if (!isdigit((unsigned char)*value) || *end != '=')
-		return set(cfg_of(ctx), "serial.channel", value, err);
-	if (number > 3)
-		return error_set(err, EXIT_USAGE, "Invalid serial port '%.*s': there are 0 to 3",
-				 (int)(end - value), value);
-	snprintf(name, sizeof(name), "serial.%lu.channel", number);
+	if (!isdigit((unsigned char)*value) || *end != '=') {
+		snprintf(name, sizeof(name), "%s.channel", row->text);
+		return set(cfg_of(ctx), name, value, err);
+	}
+	if (number > CONFIG_INDEX_MAX)
+		return error_set(err, EXIT_USAGE, "Invalid number in '%s'", value);
+	snprintf(name, sizeof(name), "%s.%lu.channel", row->text, number);
 	return set(cfg_of(ctx), name, end + 1, err);
+}
+
+/* "NAME=CHANNEL" is the next port that is not configured yet. */
+static int apply_port(void *ctx, const struct option_row *row, const char *value, struct error *err)
+{
+	const char *equals = strchr(value, '=');
+	char key[CONFIG_NAME_MAX];
+	unsigned next = 0;
+
+	if (!equals || equals == value)
+		return error_set(err, EXIT_USAGE, "Invalid port '%s': NAME=CHANNEL is wanted",
+				 value);
+	for (unsigned i = 0; config_next(cfg_of(ctx), "port", &i); i++)
+		next = i + 1;
+	char *name = mem_strdup(value);
+	name[equals - value] = '\0';
+	snprintf(key, sizeof(key), "port.%u.name", next);
+	int rc = set(cfg_of(ctx), key, name, err);
+	free(name);
+	if (rc)
+		return rc;
+	snprintf(key, sizeof(key), "port.%u.channel", next);
+	return set(cfg_of(ctx), key, equals + 1, err);
 }
 
 static int apply_network(void *ctx, const struct option_row *row, const char *value,
@@ -331,10 +358,23 @@ static const struct option_row rows[] = {
 	{.name = "serial",
 	 .arg = "[N=]CHANNEL",
 	 .key = "serial.N.channel",
-	 .apply = apply_serial,
+	 .text = "serial",
+	 .apply = apply_channel,
 	 .help = "what serial port N, or every one without a channel of its own, is connected to: "
 		 "stdio, fd:N, pts, tty:PATH, port:[ADDR:]N, unix:PATH, file:PATH, null, none, or "
 		 "IN,OUT"},
+	{.name = "con",
+	 .arg = "[N=]CHANNEL",
+	 .key = "console.N.channel",
+	 .text = "console",
+	 .apply = apply_channel,
+	 .help = "the same for virtio console N, hvcN in the guest"},
+	{.name = "port",
+	 .arg = "NAME=CHANNEL",
+	 .key = "port.N.channel",
+	 .apply = apply_port,
+	 .help = "a byte stream of the guest, /dev/virtio-ports/NAME there, and what it is "
+		 "connected to; may be repeated"},
 	{.name = "tty",
 	 .arg = "N",
 	 .key = "tty.N",

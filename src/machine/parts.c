@@ -7,6 +7,7 @@
 static const struct part_type *const types[] = {
 	&part_serial,
 	&part_init,
+	&part_console,
 	&part_rng,
 	&part_net,
 };

@@ -33,7 +33,7 @@ for n in 1 2 3; do
 	background="$background $!"
 	(
 		exec >"$work/in$n"
-		for _ in $(seq 600); do grep -q "ready $n" "$work/answer$n" && break; sleep 0.1; done
+		for _ in $(seq 600); do grep -q "ready $n" "$work/answer$n" 2>/dev/null && break; sleep 0.1; done
 		printf 'one\ntwo words\nend\n'
 		for _ in $(seq 100); do grep -q "bye $n" "$work/answer$n" && break; sleep 0.1; done
 	) &
@@ -60,7 +60,15 @@ refuse() {
 }
 refuse "serial.1.channel: channel 'fd:x': 'x' is no descriptor number" --serial 1=fd:x
 refuse "serial.4.channel: there are only 0 to 3" -o serial.4.channel=pts
-refuse "Invalid serial port '4': there are 0 to 3" --serial 4=pts
+refuse "serial.4.channel: there are only 0 to 3" --serial 4=pts
+refuse "console.channel: channel 'fd' needs a value after a colon" --con fd
+refuse "console.2.channel: channel 'tty:': a path is missing" --con 2=tty:
+refuse "port.0.channel: channel 'file:': a path is missing" --port x=file:
+refuse "port.0.channel is missing" -o port.0.name=x
+refuse "port.1.name: port 0 is called 'x' already" --port x=null --port x=null
+refuse "port.0.name: 'a/b' must be a file name of 1 to 63 bytes" --port a/b=null
+refuse "more than 31 consoles and ports; consoles without a channel of their own, up to the last that \
+has one, count too" --con 31=null
 refuse "Invalid terminal '4': there are 0 to 3" --tty 4
 refuse "serial.channel: channel 'port:0': the port must be 1 to 65535" --serial port:0
 finish

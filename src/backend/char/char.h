@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct char_dev;
 
@@ -62,6 +63,9 @@ struct char_front {
 	 * char_attach() and closed at their end or when nobody reads any more. May be NULL.
 	 */
 	void (*opened)(void *ctx, bool is_open);
+
+	/* The terminal at the other side has this size now. May be NULL. */
+	void (*resized)(void *ctx, uint16_t columns, uint16_t rows);
 };
 
 struct char_dev {
@@ -123,6 +127,12 @@ static inline void char_deliver_break(struct char_dev *c)
 {
 	if (c->front && c->front->receive_break)
 		c->front->receive_break(c->front_ctx);
+}
+
+static inline void char_deliver_resized(struct char_dev *c, uint16_t columns, uint16_t rows)
+{
+	if (c->front && c->front->resized)
+		c->front->resized(c->front_ctx, columns, rows);
 }
 
 static inline void char_deliver_opened(struct char_dev *c, bool is_open)

@@ -57,7 +57,18 @@ static void in_opened(void *ctx, bool is_open)
 	tell_opened(p);
 }
 
-static const struct char_front in_front = {in_receive, in_writable, in_receive_break, in_opened};
+static void in_resized(void *ctx, uint16_t columns, uint16_t rows)
+{
+	char_deliver_resized(&((struct pair *)ctx)->dev, columns, rows);
+}
+
+static const struct char_front in_front = {
+	.receive = in_receive,
+	.writable = in_writable,
+	.receive_break = in_receive_break,
+	.opened = in_opened,
+	.resized = in_resized,
+};
 
 static size_t out_receive(void *ctx, const void *data, size_t len)
 {
@@ -82,7 +93,8 @@ static void out_opened(void *ctx, bool is_open)
 	tell_opened(p);
 }
 
-static const struct char_front out_front = {out_receive, out_writable, NULL, out_opened};
+static const struct char_front out_front = {
+	.receive = out_receive, .writable = out_writable, .opened = out_opened};
 
 /* ---- what the front end asks ---- */
 

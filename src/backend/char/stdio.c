@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -38,6 +40,8 @@ struct input {
 	uint8_t data[INPUT_MAX];
 	struct loop_work more;		    /* deliver what is kept, go on reading */
 	struct loop_timer background_timer; /* the terminal belongs to another job */
+	struct loop_fd resize_watch;	    /* SIGWINCH; fd -1: not a terminal of ours */
+	bool is_size_told;
 };
 
 struct output {
@@ -329,8 +333,46 @@ static void read_on(struct stdio *s)
 			return;
 }
 
+static void tell_size(struct stdio *s)
+{
+	struct winsize size;
+
+	if (s->dev.front && !ioctl(s->cfg.in_fd, TIOCGWINSZ, &size))
+		char_deliver_resized(&s->dev, size.ws_col, size.ws_row);
+}
+
+static void on_resize(struct loop_fd *w, uint32_t events)
+{
+	struct signalfd_siginfo info;
+
+	while (read(w->fd, &info, sizeof(info)) > 0)
+		;
+	tell_size(container_of(w, struct stdio, in.resize_watch));
+}
+
+/*
+ * The signal is blocked from here on, in this thread and those it starts; the others of the process
+ * block every signal. Without it the guest keeps the first size.
+ */
+static void watch_size(struct stdio *s)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGWINCH);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	s->in.resize_watch.fn = on_resize;
+	s->in.resize_watch.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->in.resize_watch.fd >= 0)
+		loop_fd_add(s->loop, &s->in.resize_watch, EPOLLIN);
+}
+
 static void go_on(struct stdio *s)
 {
+	if (s->in.is_raw && s->dev.front && !s->in.is_size_told) {
+		s->in.is_size_told = true;
+		tell_size(s);
+	}
 	if (!s->is_told_open && (!s->in.is_at_end || s->cfg.in_fd < 0))
 		tell_opened(s);
 	read_on(s);
@@ -392,6 +434,10 @@ static void stdio_free(struct char_dev *c)
 		pthread_join(s->out.thread, NULL);
 
 	set_watched(s, false);
+	if (s->in.resize_watch.fd >= 0) {
+		loop_fd_remove(s->loop, &s->in.resize_watch);
+		close(s->in.resize_watch.fd);
+	}
 	loop_cancel(s->loop, &s->in.more);
 	loop_cancel(s->loop, &s->out.room);
 	loop_timer_disarm(&s->in.background_timer);
@@ -424,6 +470,7 @@ struct char_dev *char_stdio_new(struct loop *loop, const struct char_stdio_confi
 	s->in.is_at_end = cfg->in_fd < 0;
 	s->in.is_terminal = cfg->in_fd >= 0 && isatty(cfg->in_fd);
 	s->in.is_raw = s->in.is_terminal && !cfg->is_plain;
+	s->in.resize_watch.fd = -1;
 	s->out.fd = cfg->out_fd;
 	pthread_mutex_init(&s->out.lock, NULL);
 	pthread_cond_init(&s->out.changed, NULL);
@@ -435,8 +482,11 @@ struct char_dev *char_stdio_new(struct loop *loop, const struct char_stdio_confi
 		if (rc && s->in.is_raw)
 			tty_leave_raw();
 	}
-	if (!rc)
+	if (!rc) {
+		if (s->in.is_raw)
+			watch_size(s);
 		return &s->dev;
+	}
 	pthread_cond_destroy(&s->out.changed);
 	pthread_mutex_destroy(&s->out.lock);
 	free(s);

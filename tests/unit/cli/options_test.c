@@ -159,7 +159,14 @@ static void serial_ports_and_terminals_have_channels(void **state)
 {
 	assert_dump("--serial 1=unix:/a=b --serial pts --tty 2",
 		    "serial.1.channel=unix:/a=b\nserial.channel=pts\ntty.2=pts\n");
-	assert_refused("--serial 4=pts", EXIT_USAGE, "Invalid serial port '4': there are 0 to 3");
+	assert_dump("--con 0=fd:0,fd:1 --con=pts",
+		    "console.0.channel=fd:0,fd:1\nconsole.channel=pts\n");
+	assert_dump("--port a=null --port=b.c=unix:/x=y",
+		    "port.0.channel=null\nport.1.channel=unix:/x=y\nport.0.name=a\n"
+		    "port.1.name=b.c\n");
+	assert_refused("--port null", EXIT_USAGE, "Invalid port 'null': NAME=CHANNEL is wanted");
+	assert_refused("--port =null", EXIT_USAGE, "Invalid port '=null': NAME=CHANNEL is wanted");
+	assert_refused("--serial 99999=pts", EXIT_USAGE, "Invalid number in '99999=pts'");
 	assert_refused("--tty 4", EXIT_USAGE, "Invalid terminal '4': there are 0 to 3");
 	assert_refused("--tty x", EXIT_USAGE, "Invalid terminal 'x': there are 0 to 3");
 }

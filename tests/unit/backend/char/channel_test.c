@@ -56,7 +56,8 @@ static void opened(void *ctx, bool is_open)
 		f->nr_closed++;
 }
 
-static const struct char_front front_ops = {receive, writable, NULL, opened};
+static const struct char_front front_ops = {
+	.receive = receive, .writable = writable, .opened = opened};
 
 static void open_channel(struct front *f, const char *text)
 {

@@ -81,7 +81,8 @@ static void quit(void *ctx)
 	loop_stop(f->loop);
 }
 
-static const struct char_front front_ops = {receive, writable, receive_break, NULL};
+static const struct char_front front_ops = {
+	.receive = receive, .writable = writable, .receive_break = receive_break};
 
 static void open_console(struct front *f, int in, int out)
 {
