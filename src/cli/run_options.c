@@ -13,6 +13,7 @@
 #include "base/parse.h"
 #include "cli/exit_codes.h"
 #include "cli/options_net.h"
+#include "cli/options_share.h"
 #include "config/config.h"
 
 static int set(struct config *cfg, const char *key, const char *value, struct error *err)
@@ -151,6 +152,17 @@ static int apply_topology(void *ctx, const struct option_row *row, const char *v
 static int apply_pin(void *ctx, const struct option_row *row, const char *value, struct error *err)
 {
 	return run_add_pin(cfg_of(ctx), value, err);
+}
+
+static int apply_9p(void *ctx, const struct option_row *row, const char *value, struct error *err)
+{
+	return run_add_9p(cfg_of(ctx), value, err);
+}
+
+static int apply_share(void *ctx, const struct option_row *row, const char *value,
+		       struct error *err)
+{
+	return run_add_share(cfg_of(ctx), value, err);
 }
 
 static int apply_kernel(void *ctx, const struct option_row *row, const char *value,
@@ -350,6 +362,17 @@ static const struct option_row rows[] = {
 	 .key = "console",
 	 .apply = apply_console,
 	 .help = "guest device that stdin and stdout are connected to"},
+	{.name = "share",
+	 .arg = "DIR,TAG[,ro][,type=T][,map=M][,cache=C]",
+	 .key = "share.N.path",
+	 .apply = apply_share,
+	 .help = "let the guest mount a directory: type virtiofs or 9p; map none, squash or "
+		 "mapped; cache none, auto or always; may be repeated"},
+	{.name = "9p",
+	 .arg = "DIR[,TAG]",
+	 .key = "share.N.path",
+	 .apply = apply_9p,
+	 .help = "let the guest mount a directory over 9P; may be repeated"},
 	{.name = "rng",
 	 .key = "rng.enabled",
 	 .text = "true",

@@ -10,6 +10,7 @@ static const struct part_type *const types[] = {
 	&part_console,
 	&part_rng,
 	&part_net,
+	&part_share,
 };
 
 void parts_register_keys(struct config *cfg)

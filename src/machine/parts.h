@@ -33,6 +33,7 @@ extern const struct part_type part_init;
 extern const struct part_type part_console;
 extern const struct part_type part_rng;
 extern const struct part_type part_serial;
+extern const struct part_type part_share;
 
 void parts_register_keys(struct config *cfg);
 int parts_check(const struct config *cfg, struct error *err);

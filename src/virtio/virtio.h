@@ -103,6 +103,13 @@ static inline size_t virtio_left_to_write(const struct virtio_chain *c)
 unsigned virtio_borrow_read(struct virtio_chain *c, struct iovec *iov, unsigned max, size_t *len);
 unsigned virtio_borrow_write(struct virtio_chain *c, struct iovec *iov, unsigned max, size_t *len);
 
+/* Of what was borrowed to be written, only the first len bytes of the writable part were. */
+static inline void virtio_wrote_only(struct virtio_chain *c, uint64_t len)
+{
+	if (c->wrote_to > len)
+		c->wrote_to = len;
+}
+
 /* ---- devices ---- */
 
 /* Called on the device's loop thread, within a batch. NULL means nothing to do. */
