@@ -4,7 +4,7 @@
  * nothing is known of the values there by then. Rows the translator emits code for are drawn more
  * often than the others.
  */
-#include "cpu/block.h"
+#include "cpu/block_impl.h"
 
 #include <string.h>
 
@@ -13,19 +13,7 @@
 
 #define BRANCH_ROWS (A_END | A_CPL0)
 
-/* Everything needed while a block is drawn. */
-struct draw {
-	const struct generator *g;
-	struct rng *r;
-	struct block_trial *b;
-	struct trial scratch; /* the instruction being drawn; its data become the block's */
-	bool is_for_host;     /* no code is written, and no instruction is half done at a fault */
-	unsigned counters;    /* in use */
-	unsigned calls;	      /* without a return as yet */
-	uint64_t rsp;
-};
-
-static struct piece *piece_add(struct draw *d, const void *code, unsigned len)
+struct piece *piece_add(struct draw *d, const void *code, unsigned len)
 {
 	struct block_trial *b = d->b;
 	struct piece *p = &b->pieces[b->nr];
@@ -38,10 +26,7 @@ static struct piece *piece_add(struct draw *d, const void *code, unsigned len)
 	return p;
 }
 
-#define PIECE(d, ...) \
-	piece_add(d, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
-
-static void load_register(struct draw *d, unsigned number, uint64_t value)
+void load_register(struct draw *d, unsigned number, uint64_t value)
 {
 	struct piece *p = PIECE(d, 0x48 | number >> 3, 0xb8 | (number & 7), 0, 0, 0, 0, 0, 0, 0, 0);
 
@@ -229,8 +214,7 @@ static void draw_instruction(struct draw *d)
 
 /* ---- branches ---- */
 
-/* A displacement of size bytes at the end of the piece leads to some piece behind it. */
-static void lead_forward(struct draw *d, struct piece *p, unsigned size, unsigned most)
+void lead_forward(struct draw *d, struct piece *p, unsigned size, unsigned most)
 {
 	p->rel_size = (uint8_t)size;
 	p->rel_at = (uint8_t)(p->len - size);
@@ -414,6 +398,12 @@ static void draw_one(struct draw *d)
 		} else {
 			draw_code_access(d);
 		}
+		break;
+	case 6:
+		if (rng_one_in(d->r, 3))
+			draw_loop(d);
+		else
+			draw_instruction(d);
 		break;
 	default:
 		draw_instruction(d);

@@ -26,6 +26,7 @@ struct link;
 /* ---- software TLB (mmu.h) ---- */
 
 #define RUNS_MAX	8   /* runs of accesses that a translation follows at once (emit.h) */
+#define STREAMS_MAX	8   /* streams of accesses in a loop (emit.h) */
 #define SITES_PER_CLASS 256 /* class: enum tlb_mode * 2 + 1 for stores */
 #define NR_SITES	(SITES_PER_CLASS * NR_TLB_MODES * 2)
 #define TLB_BITS	11
@@ -265,8 +266,10 @@ struct cpu {
 		uint32_t fill; /* for GATE_FILL_*: site, and above 16 bits the length of the span */
 		uint64_t tmp, tmp2, saved_rcx;
 		uint64_t value; /* from memory, that the last comparison was with (struct recipe) */
-		uintptr_t addends[RUNS_MAX]; /* of runs whose site is scattered */
-		uint64_t host_rsp;	     /* of the thread's own stack */
+		uintptr_t addends[RUNS_MAX];	/* of runs whose site is scattered */
+		uintptr_t streams[STREAMS_MAX]; /* what host addresses of streams count from */
+		uint32_t rounds;		/* of the loop that may be run without a check */
+		uint64_t host_rsp;		/* of the thread's own stack */
 		struct cpu *self;
 		void *stack_token; /* sanitize_stack_begin() */
 	} translated;

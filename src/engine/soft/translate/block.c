@@ -109,6 +109,24 @@ static void decode_all(struct emitter *e, struct insn *insns)
 	}
 }
 
+/* Links of the block lie between its header and its code. */
+static void reserve_links(struct emitter *e)
+{
+	unsigned nr_branches = 0;
+
+	for (unsigned n = 0; n < e->nr; n++) {
+		const struct insn *i = &e->insns[n];
+
+		if (i->row >= nr_insn_rows || !(insn_rows[i->row].attr & A_COND))
+			continue;
+		nr_branches++;
+		e->loop.is_possible |= i->off + i->len + (int64_t)i->imm == e->page_off;
+	}
+	/* A loop is written up to three times. One more than there can be spares a check of the last. */
+	e->max_links = (e->loop.is_possible ? 3 : 1) * (nr_branches + 1);
+	e->o.at += (e->max_links + 1) * sizeof(struct link);
+}
+
 static void emit_body(struct emitter *e)
 {
 	for (e->at = 0; e->at < e->nr && !e->is_ended; e->at++)
@@ -117,6 +135,17 @@ static void emit_body(struct emitter *e)
 		return;
 	e->at = e->nr - 1;
 	emit_goto(e, (int32_t)(e->page_off + e->size));
+}
+
+/* The loop's body once more, up to the jump. */
+static void emit_stream_body(struct emitter *e)
+{
+	e->in_streams = true;
+	for (e->at = 0; e->at <= e->loop.last; e->at++)
+		emit_one(e, &e->insns[e->at]);
+	e->in_streams = false;
+	e->at = e->loop.last;
+	emit_goto(e, e->insns[e->at].off + e->insns[e->at].len);
 }
 
 bool translate_block(struct emitter *e)
@@ -131,10 +160,13 @@ bool translate_block(struct emitter *e)
 	if (!ends(&insns[e->nr - 1]))
 		crossing_decode(e, &insns[e->nr]);
 	e->insns = insns;
+	reserve_links(e);
 	emit_entries(e);
 	emit_body(e);
 	if (e->loop.nr_sites) {
 		e->translation->is_loop = true;
+		if (emit_stream_top(e))
+			emit_stream_body(e);
 		emit_loop_top(e);
 		emit_body(e);
 	}

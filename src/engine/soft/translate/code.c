@@ -253,15 +253,6 @@ void code_scattered(struct code_cache *cc, unsigned site)
 
 /* ---- translating ---- */
 
-static unsigned count_branches(const struct block *b)
-{
-	unsigned nr = 0;
-
-	for (unsigned n = 0; n < b->nr; n++)
-		nr += !!(insn_rows[b->insns[n].row].attr & A_COND);
-	return nr;
-}
-
 void code_translate(struct code_cache *cc, struct cpu *c, struct block *b)
 {
 	struct emitter *e = &cc->emitter;
@@ -288,9 +279,7 @@ void code_translate(struct code_cache *cc, struct cpu *c, struct block *b)
 	e->next_site = cc->next_site;
 	e->owners = cc->owners;
 	e->translation = t;
-	/* A loop is written twice. One more than there can be spares a check of the last. */
-	e->max_links = 2 * (count_branches(b) + 1);
-	e->o.at = start + sizeof(*t) + (e->max_links + 1) * sizeof(struct link);
+	e->o.at = start + sizeof(*t);
 	e->o.end = start + CODE_MAX;
 	e->o.exec_delta = cc->executable - cc->writable;
 	if (!translate_block(e)) {

@@ -102,6 +102,16 @@ void emit_leave_unknown(struct emitter *e, uint8_t *site, int32_t target)
 	out_new(e, OUT_UNKNOWN, site)->target = target;
 }
 
+struct out *out_for_stream(struct emitter *e, uint8_t *site)
+{
+	return out_new(e, OUT_STREAM, site);
+}
+
+void emit_stream_fails(struct emitter *e, uint8_t *site)
+{
+	out_for_stream(e, site);
+}
+
 /* A jump that is taken when the word at m is 0; what flags the guest needs stay. */
 static uint8_t *jump_if_zero(struct emitter *e, struct mem_ref m)
 {
@@ -325,7 +335,7 @@ static bool loop_join(struct emitter *e, uint8_t *site)
 {
 	bool is_first = !e->loop.top && !e->loop.nr_sites;
 
-	if (e->cpu->is_traced)
+	if (e->cpu->is_traced || !e->loop.is_possible)
 		return false;
 	if (is_first) {
 		e->loop.recipe = e->recipe;
@@ -335,25 +345,23 @@ static bool loop_join(struct emitter *e, uint8_t *site)
 	if (!is_same_recipe(&e->recipe, &e->loop.recipe) || e->has_simd < e->loop.has_simd ||
 	    e->has_avx < e->loop.has_avx)
 		return false;
-	if (e->loop.top) {
+	if (e->loop.top || e->in_streams) {
 		if (!e->o.is_full)
-			asm_patch(site, e->loop.top);
+			asm_patch(site, e->in_streams	? e->loop.rounds
+					: e->loop.check ? e->loop.check
+							: e->loop.top);
 		return true;
 	}
 	if (e->loop.nr_sites == ARRAY_SIZE(e->loop.sites))
 		return false;
+	e->loop.last = e->at;
 	e->loop.sites[e->loop.nr_sites++] = site;
 	return true;
 }
 
-void emit_loop_top(struct emitter *e)
+/* What is known at the jumps to the start. */
+static void loop_state(struct emitter *e)
 {
-	struct out *out;
-
-	asm_align(&e->o, 0, 16);
-	e->loop.top = e->o.at;
-	for (unsigned n = 0; n < e->loop.nr_sites; n++)
-		asm_patch(e->loop.sites[n], e->o.at);
 	runs_end(e);
 	e->recipe = e->loop.recipe;
 	e->has_simd = e->loop.has_simd;
@@ -361,13 +369,43 @@ void emit_loop_top(struct emitter *e)
 	e->flags_in_host = true;
 	e->flags_in_frame = e->is_ended = false;
 	e->at = 0;
+}
+
+bool emit_stream_top(struct emitter *e)
+{
+	uint8_t *site;
+
+	streams_find(e);
+	loop_state(e);
+	/* Flags of the round before are worked out again, or not needed at all. */
+	if (!e->nr_streams || !e->recipe.is_valid || !recipe_lasts(e))
+		return false;
+	asm_align(&e->o, 0, 16);
+	e->loop.check = e->o.at;
+	flags_clobber(e);
+	out_new(e, OUT_LEAVE, compare_requests(e))->target = (int32_t)e->page_off;
+	emit_streams(e);
+	e->loop.rounds = e->o.at;
+	site = emit_round(e);
+	if (!e->o.is_full)
+		asm_patch(site, e->loop.check);
+	return true;
+}
+
+void emit_loop_top(struct emitter *e)
+{
+	asm_align(&e->o, 0, 16);
+	e->loop.top = e->o.at;
+	for (unsigned n = 0; n < e->loop.nr_sites && !e->o.is_full; n++)
+		asm_patch(e->loop.sites[n], e->loop.check ? e->loop.check : e->o.at);
+	loop_state(e);
 	if (!e->recipe.is_valid || !recipe_lasts(e)) {
 		emit_poll(e, (int32_t)e->page_off, true, false);
 		return;
 	}
 	flags_clobber(e);
-	out = out_new(e, OUT_LEAVE, compare_requests(e));
-	out->target = (int32_t)e->page_off;
+	if (!e->loop.check)
+		out_new(e, OUT_LEAVE, compare_requests(e))->target = (int32_t)e->page_off;
 }
 
 void emit_branch(struct emitter *e, unsigned cc, int32_t target)
@@ -519,6 +557,10 @@ static void write_out(struct emitter *e, const struct out *out)
 		if (out->target != INT32_MIN)
 			load_target(e, out->target);
 		emit_jump_gate(e, GATE_LEAVE);
+		break;
+	case OUT_STREAM:
+		write_fill_before(e, out);
+		asm_jmp_to(&e->o, e->loop.top);
 		break;
 	case OUT_UNKNOWN:
 		save_for_exit(e, out);

@@ -61,6 +61,8 @@ struct translation;
 #define SITE_LIMIT(n)	FRAME(offsetof(struct cpu, site_limits) + (n)*8)
 #define SITE_PAGE(n)	FRAME(offsetof(struct cpu, sites) + (n)*16)
 #define SITE_ADDEND(n)	(offsetof(struct cpu, sites) + (n)*16 + 8)
+#define FRAME_STREAMS	offsetof(struct cpu, translated.streams)
+#define FRAME_ROUNDS	offsetof(struct cpu, translated.rounds)
 #define FRAME_ADDENDS	offsetof(struct cpu, translated.addends)
 #define FRAME_SAVED_RCX offsetof(struct cpu, translated.saved_rcx)
 #define FRAME(offset)	MEM_BASE(H_RSP, offset)
@@ -113,6 +115,15 @@ struct run {
 	struct span span;
 };
 
+/* Accesses of a loop that move by step bytes each round: streams.c. */
+struct stream {
+	uint8_t base, index; /* as in struct insn */
+	bool has_base_step, has_index_step;
+	uint8_t first; /* the first of the instructions */
+	int32_t step;
+	struct span span; /* of a round, counted from where base and index point at its start */
+};
+
 /* What stands out of line, written after the block's straight code. */
 struct out {
 	enum {
@@ -123,6 +134,7 @@ struct out {
 		OUT_BRANCH,   /* side exit to target */
 		OUT_MISS,     /* an address that is not in the jump cache: RCX ^ tag */
 		OUT_LEAVE,    /* to the run loop, with rip in RCX */
+		OUT_STREAM,   /* to the loop's second copy */
 		OUT_UNKNOWN,  /* to the run loop at target, where no block is known */
 	} kind;
 	uint8_t *site, *resume; /* displacement of the jump that leads here, and where it returns */
@@ -173,15 +185,25 @@ struct emitter {
 
 	/*
 	 * A block that jumps to its own start is written twice: the second time as the body of the
-	 * loop, which is entered with what is known at the jump.
+	 * loop, which is entered with what is known at the jump. If there are streams in it, a third
+	 * copy comes before that.
 	 */
 	struct {
+		bool is_possible;
+		unsigned last;	   /* the jump, or one of them */
+		int32_t step;	   /* by which what recipe compares comes closer; 0: unknown */
 		uint8_t *top;	   /* NULL while the first is written */
+		uint8_t *check;	   /* of streams, before the third copy; NULL: there is none */
+		uint8_t *rounds;   /* start of the third copy */
 		uint8_t *sites[4]; /* jumps of the first */
 		unsigned nr_sites;
 		struct recipe recipe;
 		bool has_simd, has_avx;
 	} loop;
+	struct stream streams[STREAMS_MAX];
+	unsigned nr_streams;
+	uint8_t stream_of[BLOCK_INSNS_MAX + 1]; /* of an instruction, plus 1 */
+	bool in_streams;			/* the third copy is written */
 
 	struct out outs[OUTS_MAX], spare_out;
 	unsigned nr_outs;

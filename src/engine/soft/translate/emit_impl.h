@@ -44,10 +44,44 @@ void emit_crossing(struct emitter *e, const struct insn *i);
 /* To the run loop, at offset target of the page; site is the displacement of the jump. */
 void emit_leave_unknown(struct emitter *e, uint8_t *site, int32_t target);
 
+/* ---- streams.c ---- */
+
+/* Finds the streams of the loop: e->streams. */
+void streams_find(struct emitter *e);
+/* The check of all of them, and of how many rounds it is good for. RAX and RCX are used. */
+void emit_streams(struct emitter *e);
+/* The start of a round; returns the displacement of the jump taken when the check is due again. */
+uint8_t *emit_round(struct emitter *e);
+/* The stream of i's memory operand in the third copy of a loop, or NULL; and the operand. */
+const struct stream *stream_of_access(const struct emitter *e, const struct insn *i, unsigned how);
+struct mem_ref stream_access(struct emitter *e, const struct insn *i, const struct stream *t);
+/*
+ * Checks that s off RCX lies in a page, for a site of spans of *length bytes: RAX is then its place in
+ * the page, and the addend is in the frame at what is returned.
+ */
+size_t emit_stream_check(struct emitter *e, const struct span *s, unsigned *length);
+/* A jump to the loop's second copy. */
+void emit_stream_fails(struct emitter *e, uint8_t *site);
+struct out *out_for_stream(struct emitter *e, uint8_t *site);
+
 /* ---- lookahead.c ---- */
+
+#define ALL_REGS 0xffffu
 
 /* Guest registers that i changes, one bit each; all of them when it is not known. */
 unsigned insn_regs_written(const struct insn *i);
+/* A constant is added to a register of 64 bits, and nothing else changes. */
+bool insn_adds(const struct insn *i, unsigned *reg, int32_t *step);
+
+/* A plain access of an instruction to memory: base and index are as in struct insn. */
+struct access {
+	unsigned base, index, size, align;
+	int32_t disp;
+	bool is_write;
+};
+/* False when i has none, or nothing is known of it. */
+bool insn_access(const struct insn *i, struct access *a);
+
 /* PUSH and POP of 8 bytes: by how much RSP moves. */
 bool insn_moves_rsp(const struct insn *i, int32_t *delta);
 /* Whether i leaves nothing of the status flags there were before. */
@@ -69,7 +103,12 @@ void runs_update(struct emitter *e, const struct insn *i);
 /* The slow path for a check of a site, which the caller describes in what is returned. */
 struct out *out_for_site(struct emitter *e, uint8_t *jump, unsigned how);
 
-/* The start of a block that jumps to it, behind its straight code: the block is written again. */
+/*
+ * A block that jumps to its own start is written again behind its straight code, from what
+ * emit_loop_top() writes; before it, if emit_stream_top() finds that it can be, the body of the loop
+ * without checks of its streams.
+ */
+bool emit_stream_top(struct emitter *e);
 void emit_loop_top(struct emitter *e);
 
 /* Displacements that want the record of insns[insn]. */

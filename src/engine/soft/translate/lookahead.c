@@ -7,8 +7,6 @@
 #include "engine/soft/translate/emit_impl.h"
 #include "engine/soft/translate/emitters.h"
 
-#define ALL_REGS 0xffffu
-
 static unsigned bit_of(unsigned off)
 {
 	return 1u << off / 8;
@@ -92,6 +90,31 @@ unsigned insn_regs_written(const struct insn *i)
 	if (row->attr & (A_SSE | A_AVX) && row->map != MAP_0F3A)
 		return operand_regs(i, 0);
 	return ALL_REGS;
+}
+
+bool insn_adds(const struct insn *i, unsigned *reg, int32_t *step)
+{
+	const struct insn_row *row = &insn_rows[i->row];
+	bool is_acc = row->opcode < 0x40 && (row->opcode & 7) >= 4;
+	unsigned n = row->opcode >= 0x80 ? row->digit - 1u : row->opcode >> 3;
+
+	if (PFX_SIZE(i->prefix) != 8)
+		return false;
+	if (row->emit == e_lea) {
+		*reg = i->reg / 8;
+		*step = i->disp;
+		return i->ea == EA_FLAT && i->base == *reg && (i->index & 31) == SLOT_ZERO;
+	}
+	if (i->prefix & PFX_MEM)
+		return false;
+	*reg = is_acc ? RAX : i->rm / 8;
+	if (row->emit == e_unary && row->opcode == 0xff && n <= 1) {
+		*step = n ? -1 : 1;
+		return true;
+	}
+	*step = n ? -(int32_t)i->imm : (int32_t)i->imm;
+	return row->emit == e_alu && (is_acc || row->opcode >= 0x80) && (n == 0 || n == 5) &&
+	       *step != INT32_MIN;
 }
 
 bool insn_moves_rsp(const struct insn *i, int32_t *delta)
@@ -235,48 +258,52 @@ static bool is_near(int32_t disp)
 	return disp > -0x10000000 && disp < 0x10000000;
 }
 
-/* An access of one of the plain kinds; false when it is none, or nothing is known of it. */
-static bool find_access(const struct insn *i, unsigned *base, int32_t *disp, unsigned *size,
-			bool *is_write)
+/* By rows whose emitter is known: how much is accessed, and whether it is stored to. */
+static bool find_operand(const struct insn *i, struct access *a)
 {
 	const struct insn_row *row = &insn_rows[i->row];
-	int32_t delta;
 
-	if (insn_moves_rsp(i, &delta)) {
-		*base = RSP;
-		*disp = delta < 0 ? -8 : 0;
-		*size = 8;
-		*is_write = delta < 0;
-		return true;
-	}
-	if (!(i->prefix & PFX_MEM) || i->ea != EA_FLAT || (i->index & 31) != SLOT_ZERO ||
-	    i->base >= 16 || !is_near(i->disp))
-		return false;
-	*base = i->base;
-	*disp = i->disp;
-	*size = PFX_SIZE(i->prefix);
-	if (row->emit == e_alu)
-		*is_write = !only_compares(i) && (row->opcode >= 0x80 || !(row->opcode & 2));
-	else if (row->emit == e_test || row->emit == e_cmov || row->emit == e_imul)
-		*is_write = false;
-	else if (row->emit == e_mov)
-		*is_write = !(row->opcode & 2);
-	else if (row->emit == e_mov_imm || row->emit == e_unary || row->emit == e_shift)
-		*is_write = true;
-	else if (row->emit == e_extend) {
-		*is_write = false;
-		*size = row->map == MAP_1 ? 4 : row->opcode & 1 ? 2 : 1;
+	a->size = PFX_SIZE(i->prefix);
+	if (row->emit == e_alu) {
+		a->is_write = !only_compares(i) && (row->opcode >= 0x80 || !(row->opcode & 2));
+	} else if (row->emit == e_test || row->emit == e_cmov || row->emit == e_imul) {
+		a->is_write = false;
+	} else if (row->emit == e_mov) {
+		a->is_write = !(row->opcode & 2);
+	} else if (row->emit == e_mov_imm || row->emit == e_unary || row->emit == e_shift) {
+		a->is_write = true;
+	} else if (row->emit == e_extend) {
+		a->is_write = false;
+		a->size = row->map == MAP_1 ? 4 : row->opcode & 1 ? 2 : 1;
 	} else if (row->emit == e_setcc) {
-		*is_write = true;
-		*size = 1;
+		a->is_write = true;
+		a->size = 1;
 	} else if (row->attr & (A_SSE | A_AVX) && row->emit) {
-		*size = row_mem_bytes(row, i->prefix >> PFX_SIZE_SHIFT & 3, CODE_64, INSN_L(i));
-		*is_write = operand_info[row->op[0]].place == AT_RM && !row->flags_written;
-		return *size && *size <= 32;
+		a->size = row_mem_bytes(row, i->prefix >> PFX_SIZE_SHIFT & 3, CODE_64, INSN_L(i));
+		a->is_write = operand_info[row->op[0]].place == AT_RM && !row->flags_written;
+		a->align = row->attr & A_ALIGN && a->size >= 16 ? a->size : 0;
+		return a->size && a->size <= 32;
 	} else {
 		return false;
 	}
 	return true;
+}
+
+bool insn_access(const struct insn *i, struct access *a)
+{
+	int32_t delta;
+
+	*a = (struct access){.base = i->base, .index = i->index, .disp = i->disp};
+	if (insn_moves_rsp(i, &delta)) {
+		*a = (struct access){.base = RSP,
+				     .index = SLOT_ZERO,
+				     .disp = delta < 0 ? -8 : 0,
+				     .size = 8,
+				     .is_write = delta < 0};
+		return true;
+	}
+	return i->row < nr_insn_rows && i->prefix & PFX_MEM && i->ea == EA_FLAT &&
+	       i->base <= SLOT_RIP && is_near(i->disp) && find_operand(i, a);
 }
 
 #define SPAN_MAX       128 /* a longer one crosses pages too often */
@@ -293,19 +320,18 @@ struct span span_find(const struct emitter *e, unsigned base, int32_t disp, unsi
 		return s;
 	for (unsigned n = e->at; n < e->nr; n++) {
 		const struct insn *i = &e->insns[n];
-		unsigned b, bytes;
-		int32_t d, delta;
-		bool writes;
+		struct access a;
+		int32_t delta;
 
-		if (n > e->at && find_access(i, &b, &d, &bytes, &writes) && b == base) {
-			int32_t lo = min(s.lo, d + moved),
-				hi = max(s.hi, d + moved + (int32_t)bytes);
+		if (n > e->at && insn_access(i, &a) && a.base == base && a.index == SLOT_ZERO) {
+			int32_t lo = min(s.lo, a.disp + moved),
+				hi = max(s.hi, a.disp + moved + (int32_t)a.size);
 
 			/* What is behind a side exit may never be stored. */
-			if (hi - lo <= limit && (!writes || s.is_write || is_sure)) {
+			if (hi - lo <= limit && (!a.is_write || s.is_write || is_sure)) {
 				s.lo = lo;
 				s.hi = hi;
-				s.is_write |= writes;
+				s.is_write |= a.is_write;
 				s.nr_more++;
 			}
 		}

@@ -342,6 +342,28 @@ static size_t emit_site_check(struct emitter *e, unsigned base, const struct spa
 	return SITE_ADDEND(site);
 }
 
+size_t emit_stream_check(struct emitter *e, const struct span *s, unsigned *length)
+{
+	struct span at_rcx = {.hi = s->hi - s->lo, .is_write = s->is_write};
+	unsigned site = site_take(e, &at_rcx, length);
+	struct asm_out *o = &e->o;
+	uint8_t *start = o->at;
+	struct out *out;
+
+	e->owners[site] = (struct site_owner){.translation = e->translation, .insn = e->at};
+	asm_load(o, 8, H_RAX, SITE_PAGE(site));
+	asm_rr(o, 8, 0x01, H_RCX, H_RAX);
+	asm_rm(o, 8, 0x3b, H_RAX, SITE_LIMIT(site));
+	out = out_for_stream(e, asm_jcc(o, CC_AE));
+	out->has_site = true;
+	out->site_number = site;
+	out->site_length = *length;
+	out->base = H_RCX;
+	out->span = at_rcx;
+	out->retry = start;
+	return SITE_ADDEND(site);
+}
+
 /* The same by the TLB: RAX becomes the addend. */
 static void emit_tlb_check(struct emitter *e, const struct insn *i, unsigned base,
 			   const struct span *s, unsigned how)
@@ -535,8 +557,11 @@ static struct mem_ref access_place(struct emitter *e, const struct place *p, uns
 
 struct mem_ref mem_access(struct emitter *e, const struct insn *i, unsigned size, unsigned how)
 {
+	const struct stream *t = stream_of_access(e, i, how);
 	struct place p = place_of(i);
 
+	if (t)
+		return set_free(e, stream_access(e, i, t), how);
 	return access_place(e, &p, size, how);
 }
 

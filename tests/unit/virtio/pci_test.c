@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "../pci/pci_machine.h"
+
+#include <linux/virtio_pci.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "driver.h"
+#include "virtio/transport/pci.h"
+
+#define SLOT		   6
+#define NR_RINGS	   3
+#define COMMON_QUEUE_RESET 58
+
+/* A device that answers each byte with its successor. */
+struct echo {
+	struct virtio_device virtio;
+	uint8_t config[8];
+	unsigned nr_drained;
+};
+
+static void echo_process(struct virtio_device *d, unsigned queue)
+{
+	struct virtio_chain *c;
+
+	while ((c = virtio_pop(d, queue))) {
+		uint8_t byte = 0;
+
+		virtio_read(c, &byte, 1);
+		byte++;
+		virtio_push(c, (uint32_t)virtio_write(c, &byte, 1));
+	}
+}
+
+static void echo_drain(struct virtio_device *d, unsigned queue)
+{
+	container_of(d, struct echo, virtio)->nr_drained++;
+}
+
+static void echo_read_config(struct virtio_device *d, unsigned offset, void *data, unsigned len)
+{
+	struct echo *e = container_of(d, struct echo, virtio);
+
+	for (unsigned i = 0; i < len && offset + i < sizeof(e->config); i++)
+		((uint8_t *)data)[i] = e->config[offset + i];
+}
+
+static void echo_write_config(struct virtio_device *d, unsigned offset, const void *data,
+			      unsigned len)
+{
+	struct echo *e = container_of(d, struct echo, virtio);
+
+	for (unsigned i = 0; i < len && offset + i < sizeof(e->config); i++)
+		e->config[offset + i] = ((const uint8_t *)data)[i];
+}
+
+static void echo_free(struct virtio_device *d)
+{
+	virtio_fini(d);
+	free(container_of(d, struct echo, virtio));
+}
+
+static const struct virtio_ops echo_ops = {
+	.type = "echo",
+	.device_id = 42,
+	.pci_class = 0x00ff00,
+	.read_config = echo_read_config,
+	.write_config = echo_write_config,
+	.process = echo_process,
+	.drain = echo_drain,
+	.free = echo_free,
+};
+
+/* Where the engine would answer doorbells. */
+struct bells {
+	uint64_t addr[NR_RINGS];
+	int fd[NR_RINGS];
+	unsigned nr, nr_unset;
+};
+
+static int set_bell(void *ctx, uint64_t addr, int eventfd, bool on)
+{
+	struct bells *b = ctx;
+
+	if (!on) {
+		b->nr_unset++;
+		return 0;
+	}
+	b->addr[b->nr % NR_RINGS] = addr;
+	b->fd[b->nr++ % NR_RINGS] = eventfd;
+	return 0;
+}
+
+struct fixture {
+	struct machine m;
+	struct driver_host h;
+	struct echo *echo;
+	struct device *dev;
+	struct bells bells;
+	uint64_t common, isr, device, notify; /* structures, for the guest */
+	unsigned stride, window, msix;	      /* the latter: capabilities */
+	uint64_t table;
+};
+
+static void find_structures(struct fixture *x)
+{
+	struct machine *m = &x->m;
+
+	for (unsigned cap = config16(m, SLOT, PCI_CAPABILITIES) & 0xff; cap;
+	     cap = config16(m, SLOT, cap) >> 8) {
+		uint64_t bar = config32(m, SLOT, PCI_BARS) & ~0xfu;
+		uint64_t at = bar + config32(m, SLOT, cap + VIRTIO_PCI_CAP_OFFSET);
+
+		if ((config16(m, SLOT, cap) & 0xff) == PCI_CAP_ID_MSIX) {
+			x->msix = cap;
+			x->table = config32(m, SLOT, PCI_BARS + 4) & ~0xfu;
+			continue;
+		}
+		assert_int_equal(config16(m, SLOT, cap + VIRTIO_PCI_CAP_BAR) & 0xff, 0);
+		switch (config16(m, SLOT, cap + VIRTIO_PCI_CAP_LEN) >> 8) {
+		case VIRTIO_PCI_CAP_COMMON_CFG:
+			x->common = at;
+			break;
+		case VIRTIO_PCI_CAP_ISR_CFG:
+			x->isr = at;
+			break;
+		case VIRTIO_PCI_CAP_DEVICE_CFG:
+			x->device = at;
+			break;
+		case VIRTIO_PCI_CAP_NOTIFY_CFG:
+			x->notify = at;
+			x->stride = config32(m, SLOT, cap + VIRTIO_PCI_NOTIFY_CAP_MULT);
+			break;
+		default:
+			x->window = cap;
+		}
+	}
+}
+
+static void set_up_with(struct fixture *x, bool has_msix, bool has_bells)
+{
+	struct error err;
+
+	*x = (struct fixture){0};
+	machine_init(&x->m);
+	driver_host_init(&x->h);
+	x->echo = calloc(1, sizeof(*x->echo));
+	virtio_init(&x->echo->virtio, &echo_ops,
+		    &(struct virtio_params){.mem = x->h.mem,
+					    .loop = io_thread_loop(x->h.io),
+					    .nr_queues = NR_RINGS,
+					    .config_size = 8});
+	x->h.device = &x->echo->virtio;
+	x->dev = virtio_pci_new(
+		x->h.device,
+		&(struct virtio_pci_params){
+			.root = x->m.root,
+			.device = SLOT,
+			.has_msix = has_msix,
+			.doorbells = {.set = has_bells ? set_bell : NULL, .ctx = &x->bells}},
+		&err);
+	assert_non_null(x->dev);
+	set_command(&x->m, SLOT, PCI_COMMAND_BUS_MASTER, 0);
+	find_structures(x);
+	assert_true(x->common && x->isr && x->device && x->notify && x->window);
+	assert_int_equal(!!x->msix, has_msix);
+}
+
+static void set_up(struct fixture *x)
+{
+	set_up_with(x, true, false);
+}
+
+static void drop(struct fixture *x)
+{
+	x->dev->ops->free(x->dev);
+	x->h.device = NULL;
+	driver_host_fini(&x->h);
+	machine_fini(&x->m);
+}
+
+/* ---- the driver ---- */
+
+static void set_status(struct fixture *x, uint8_t bits)
+{
+	uint64_t reg = x->common + VIRTIO_PCI_COMMON_STATUS;
+
+	out8(x->m.mmio, reg, bits ? in8(x->m.mmio, reg) | bits : 0);
+}
+
+static void negotiate(struct fixture *x)
+{
+	struct bus *b = x->m.mmio;
+
+	set_status(x, 0);
+	set_status(x, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	out32(b, x->common + VIRTIO_PCI_COMMON_DFSELECT, 1);
+	assert_true(in32(b, x->common + VIRTIO_PCI_COMMON_DF) & 1); /* VERSION_1 */
+	out32(b, x->common + VIRTIO_PCI_COMMON_GFSELECT, 1);
+	out32(b, x->common + VIRTIO_PCI_COMMON_GF, 1);
+	set_status(x, VIRTIO_CONFIG_S_FEATURES_OK);
+	assert_true(in8(b, x->common + VIRTIO_PCI_COMMON_STATUS) & VIRTIO_CONFIG_S_FEATURES_OK);
+}
+
+static void enable_queue(struct fixture *x, struct driver_queue *r, unsigned index)
+{
+	struct bus *b = x->m.mmio;
+
+	*r = (struct driver_queue){.host = &x->h, .index = index, .size = 16};
+	r->desc = driver_alloc(&x->h, 16 * 16);
+	r->driver = driver_alloc(&x->h, 6 + 2 * 16);
+	r->device = driver_alloc(&x->h, 6 + 8 * 16);
+	out16(b, x->common + VIRTIO_PCI_COMMON_Q_SELECT, (uint16_t)index);
+	assert_int_equal(in16(b, x->common + VIRTIO_PCI_COMMON_Q_SIZE), 256);
+	out16(b, x->common + VIRTIO_PCI_COMMON_Q_SIZE, 16);
+	out64(b, x->common + VIRTIO_PCI_COMMON_Q_DESCLO, r->desc);
+	out64(b, x->common + VIRTIO_PCI_COMMON_Q_AVAILLO, r->driver);
+	out64(b, x->common + VIRTIO_PCI_COMMON_Q_USEDLO, r->device);
+	out16(b, x->common + VIRTIO_PCI_COMMON_Q_ENABLE, 1);
+	assert_int_equal(in16(b, x->common + VIRTIO_PCI_COMMON_Q_ENABLE), 1);
+}
+
+static uint64_t doorbell(struct fixture *x, unsigned queue)
+{
+	out16(x->m.mmio, x->common + VIRTIO_PCI_COMMON_Q_SELECT, (uint16_t)queue);
+	return x->notify + in16(x->m.mmio, x->common + VIRTIO_PCI_COMMON_Q_NOFF) * x->stride;
+}
+
+/* One request: returns the answer. */
+static uint8_t ask(struct fixture *x, struct driver_queue *r, uint8_t byte)
+{
+	const struct driver_buffer buffers[] = {{driver_alloc(&x->h, 1), 1, false},
+						{driver_alloc(&x->h, 1), 1, true}};
+	uint16_t id;
+	uint32_t len;
+
+	*(uint8_t *)driver_ptr(&x->h, buffers[0].gpa, 1) = byte;
+	driver_add(r, buffers, 2);
+	out16(x->m.mmio, doorbell(x, r->index), (uint16_t)r->index);
+	assert_true(driver_wait(r, &id, &len));
+	assert_int_equal(len, 1);
+	return *(uint8_t *)driver_ptr(&x->h, buffers[1].gpa, 1);
+}
+
+static void nothing(void *ctx)
+{
+}
+
+/* What the device has begun is done, its interrupt included. */
+static void settle(struct fixture *x)
+{
+	loop_call(x->h.device->loop, nothing, NULL);
+}
+
+static void set_vector(struct fixture *x, unsigned vector, uint32_t data)
+{
+	uint64_t entry = x->table + vector * PCI_MSIX_ENTRY_SIZE;
+
+	out64(x->m.mmio, entry, 0xfee00000);
+	out32(x->m.mmio, entry + 8, data);
+	out32(x->m.mmio, entry + 12, 0);
+}
+
+/* ---- tests ---- */
+
+static void function_tells_what_it_is(void **state)
+{
+	struct fixture x;
+
+	set_up(&x);
+	assert_int_equal(config32(&x.m, SLOT, 0), (0x1040 + 42) << 16 | 0x1af4);
+	assert_int_equal(config32(&x.m, SLOT, PCI_REVISION_ID), 0x00ff0001);
+	assert_int_equal(config16(&x.m, SLOT, PCI_SUBSYSTEM_ID), 0x40);
+	assert_int_equal(in16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_NUMQ), NR_RINGS);
+	out16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_Q_SELECT, NR_RINGS);
+	assert_int_equal(in16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_Q_SIZE), 0);
+	drop(&x);
+}
+
+static void request_is_answered_with_its_queues_vector(void **state)
+{
+	struct fixture x;
+	struct driver_queue r;
+
+	set_up(&x);
+	set_config16(&x.m, SLOT, x.msix + PCI_MSIX_CONTROL, PCI_MSIX_CONTROL_ENABLE);
+	set_vector(&x, 2, 0x4042);
+	negotiate(&x);
+	enable_queue(&x, &r, 1);
+	out16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_Q_MSIX, 2);
+	assert_int_equal(in16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_Q_MSIX), 2);
+	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	assert_int_equal(ask(&x, &r, 7), 8);
+	settle(&x);
+	assert_int_equal(x.m.sent.nr, 1);
+	assert_int_equal(x.m.sent.data, 0x4042);
+	assert_int_equal(in8(x.m.mmio, x.isr), 0);
+	drop(&x);
+}
+
+static void queues_share_a_vector_or_go_without(void **state)
+{
+	struct fixture x;
+	struct driver_queue r[2];
+
+	set_up(&x);
+	set_config16(&x.m, SLOT, x.msix + PCI_MSIX_CONTROL, PCI_MSIX_CONTROL_ENABLE);
+	set_vector(&x, 1, 0x4051);
+	negotiate(&x);
+	for (unsigned i = 0; i < 2; i++) {
+		enable_queue(&x, &r[i], i);
+		out16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_Q_MSIX, 1);
+	}
+	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	ask(&x, &r[0], 1);
+	ask(&x, &r[1], 1);
+	settle(&x);
+	assert_int_equal(x.m.sent.nr, 2);
+
+	out16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_Q_MSIX, VIRTIO_MSI_NO_VECTOR);
+	ask(&x, &r[1], 1);
+	settle(&x);
+	assert_int_equal(x.m.sent.nr, 2);
+	drop(&x);
+}
+
+static void vector_that_is_not_there_is_refused(void **state)
+{
+	struct fixture x;
+
+	set_up(&x);
+	out16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_MSIX, NR_RINGS + 1);
+	assert_int_equal(in16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_MSIX), VIRTIO_MSI_NO_VECTOR);
+	out16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_MSIX, NR_RINGS);
+	assert_int_equal(in16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_MSIX), NR_RINGS);
+	drop(&x);
+}
+
+static void without_msix_the_wire_tells_and_isr_takes_it_back(void **state)
+{
+	struct fixture x;
+	struct driver_queue r;
+	struct fake_line *line;
+
+	set_up_with(&x, false, false);
+	line = &x.m.lines[SLOT % PCI_NR_INTX_LINES];
+	negotiate(&x);
+	enable_queue(&x, &r, 0);
+	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	ask(&x, &r, 1);
+	settle(&x);
+	assert_true(line->level);
+	assert_int_equal(in8(x.m.mmio, x.isr), 1);
+	assert_false(line->level);
+	assert_int_equal(in8(x.m.mmio, x.isr), 0);
+
+	virtio_config_changed(x.h.device);
+	assert_true(line->level);
+	assert_int_equal(in8(x.m.mmio, x.isr), 2);
+	assert_int_equal(in8(x.m.mmio, x.common + VIRTIO_PCI_COMMON_CFGGENERATION), 1);
+	drop(&x);
+}
+
+static void device_configuration_is_read_and_written(void **state)
+{
+	struct fixture x;
+
+	set_up(&x);
+	out32(x.m.mmio, x.device + 4, 0x44332211);
+	assert_int_equal(in16(x.m.mmio, x.device + 6), 0x4433);
+	assert_int_equal(in32(x.m.mmio, x.device + 8), 0); /* past its end */
+	drop(&x);
+}
+
+static void window_in_configuration_space_reaches_the_registers(void **state)
+{
+	struct fixture x;
+
+	set_up(&x);
+	uint32_t device = (uint32_t)(x.device - x.common);
+	out16(x.m.mmio, x.device + 2, 0xbeef);
+	set_config32(&x.m, SLOT, x.window + VIRTIO_PCI_CAP_OFFSET, device + 2);
+	set_config32(&x.m, SLOT, x.window + VIRTIO_PCI_CAP_LENGTH, 2);
+	assert_int_equal(config16(&x.m, SLOT, x.window + 16), 0xbeef);
+	set_config16(&x.m, SLOT, x.window + 16, 0x1234);
+	assert_int_equal(in16(x.m.mmio, x.device + 2), 0x1234);
+	drop(&x);
+}
+
+static void window_leads_nowhere_else(void **state)
+{
+	static const struct {
+		uint8_t bar;
+		uint32_t offset, length;
+	} bad[] = {{1, 0, 4}, {0, 0, 0},      {0, 0, 3},	  {0, 0, 8},
+		   {0, 2, 4}, {0, 0x4000, 4}, {0, 0xfffffffc, 4}, {0, 0, 0xffffffff}};
+	struct fixture x;
+
+	set_up(&x);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		out8(x.m.mmio, ecam_address(SLOT, x.window + VIRTIO_PCI_CAP_BAR), bad[i].bar);
+		set_config32(&x.m, SLOT, x.window + VIRTIO_PCI_CAP_OFFSET, bad[i].offset);
+		set_config32(&x.m, SLOT, x.window + VIRTIO_PCI_CAP_LENGTH, bad[i].length);
+		set_config32(&x.m, SLOT, x.window + 16, 0xffffffff);
+		assert_int_equal(config32(&x.m, SLOT, x.window + 16), 0);
+	}
+	assert_int_equal(in32(x.m.mmio, x.common + VIRTIO_PCI_COMMON_DFSELECT), 0);
+	drop(&x);
+}
+
+static void queue_reset_disables_and_allows_another_setup(void **state)
+{
+	struct fixture x;
+	struct driver_queue r;
+
+	set_up(&x);
+	negotiate(&x);
+	enable_queue(&x, &r, 0);
+	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	ask(&x, &r, 1);
+	out16(x.m.mmio, x.common + COMMON_QUEUE_RESET, 1);
+	assert_int_equal(in16(x.m.mmio, x.common + COMMON_QUEUE_RESET), 0);
+	assert_int_equal(in16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_Q_ENABLE), 0);
+	assert_true(x.echo->nr_drained > 0);
+	enable_queue(&x, &r, 0);
+	assert_int_equal(ask(&x, &r, 9), 10);
+	drop(&x);
+}
+
+static void reset_of_the_device_forgets_vectors_and_interrupts(void **state)
+{
+	struct fixture x;
+	struct driver_queue r;
+
+	set_up(&x);
+	negotiate(&x);
+	enable_queue(&x, &r, 0);
+	out16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_Q_MSIX, 1);
+	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	ask(&x, &r, 1);
+	settle(&x);
+	assert_true(x.m.lines[SLOT % PCI_NR_INTX_LINES].level); /* MSI-X is not on */
+	set_status(&x, 0);
+	assert_false(x.m.lines[SLOT % PCI_NR_INTX_LINES].level);
+	assert_int_equal(in8(x.m.mmio, x.common + VIRTIO_PCI_COMMON_STATUS), 0);
+	out16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_Q_SELECT, 0);
+	assert_int_equal(in16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_Q_MSIX), VIRTIO_MSI_NO_VECTOR);
+	assert_int_equal(in16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_Q_ENABLE), 0);
+	drop(&x);
+}
+
+static void doorbells_follow_the_bar_and_the_engine(void **state)
+{
+	struct fixture x;
+	struct driver_queue r;
+	uint64_t one = 1;
+
+	set_up_with(&x, true, true);
+	assert_int_equal(x.bells.nr, NR_RINGS);
+	assert_int_equal(x.bells.addr[1], doorbell(&x, 1));
+	set_config32(&x.m, SLOT, PCI_BARS, 0xd0100000);
+	assert_int_equal(x.bells.nr_unset, NR_RINGS);
+	assert_int_equal(x.bells.nr, 2 * NR_RINGS);
+	find_structures(&x);
+	assert_int_equal(x.bells.addr[1], doorbell(&x, 1));
+	virtio_pci_set_doorbells(x.dev);
+	assert_int_equal(x.bells.nr, 3 * NR_RINGS);
+	assert_int_equal(x.bells.nr_unset, NR_RINGS);
+
+	/* The bell of queue 1 is rung by the engine. */
+	negotiate(&x);
+	enable_queue(&x, &r, 1);
+	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	const struct driver_buffer buffer = {driver_alloc(&x.h, 1), 1, true};
+	uint16_t id;
+	uint32_t len;
+	driver_add(&r, &buffer, 1);
+	assert_int_equal(write(x.bells.fd[1], &one, sizeof(one)), sizeof(one));
+	assert_true(driver_wait(&r, &id, &len));
+	drop(&x);
+}
+
+static void state_comes_back(void **state)
+{
+	struct fixture x;
+	struct driver_queue r;
+
+	set_up(&x);
+	set_config16(&x.m, SLOT, x.msix + PCI_MSIX_CONTROL, PCI_MSIX_CONTROL_ENABLE);
+	set_vector(&x, 1, 0x4041);
+	negotiate(&x);
+	enable_queue(&x, &r, 2);
+	out16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_Q_MSIX, 1);
+	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	ask(&x, &r, 1);
+	x.dev->ops->pause(x.dev);
+
+	struct buf saved = {0};
+	fake_save(x.dev, &saved);
+	x.m.dev->ops->reset(x.m.dev);
+	x.dev->ops->reset(x.dev);
+	assert_int_equal(in8(x.m.mmio, x.common + VIRTIO_PCI_COMMON_STATUS), 0);
+	assert_true(fake_load(x.dev, &saved));
+	buf_free(&saved);
+	x.dev->ops->resume(x.dev);
+
+	unsigned before = x.m.sent.nr;
+	assert_int_equal(ask(&x, &r, 0x20), 0x21);
+	settle(&x);
+	assert_int_equal(x.m.sent.nr, before + 1);
+	assert_int_equal(x.m.sent.data, 0x4041);
+	x.dev->ops->pause(x.dev);
+	fake_hostile_load(x.dev);
+	x.m.dev->ops->reset(x.m.dev);
+	x.dev->ops->reset(x.dev);
+	drop(&x);
+}
+
+static void taken_number_is_refused_and_frees_the_device(void **state)
+{
+	struct fixture x;
+	struct error err = {0};
+
+	set_up(&x);
+	struct echo *second = calloc(1, sizeof(*second));
+	virtio_init(&second->virtio, &echo_ops,
+		    &(struct virtio_params){
+			    .mem = x.h.mem, .loop = io_thread_loop(x.h.io), .nr_queues = 1});
+	assert_null(virtio_pci_new(&second->virtio,
+				   &(struct virtio_pci_params){.root = x.m.root, .device = SLOT},
+				   &err));
+	assert_string_equal(err.text, "echo and echo both want PCI device 6");
+	drop(&x);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(function_tells_what_it_is),
+		cmocka_unit_test(request_is_answered_with_its_queues_vector),
+		cmocka_unit_test(queues_share_a_vector_or_go_without),
+		cmocka_unit_test(vector_that_is_not_there_is_refused),
+		cmocka_unit_test(without_msix_the_wire_tells_and_isr_takes_it_back),
+		cmocka_unit_test(device_configuration_is_read_and_written),
+		cmocka_unit_test(window_in_configuration_space_reaches_the_registers),
+		cmocka_unit_test(window_leads_nowhere_else),
+		cmocka_unit_test(queue_reset_disables_and_allows_another_setup),
+		cmocka_unit_test(reset_of_the_device_forgets_vectors_and_interrupts),
+		cmocka_unit_test(doorbells_follow_the_bar_and_the_engine),
+		cmocka_unit_test(state_comes_back),
+		cmocka_unit_test(taken_number_is_refused_and_frees_the_device),
+	};
+
+	return cmocka_run_group_tests_name("virtio/pci", tests, NULL, NULL);
+}
