@@ -36,6 +36,13 @@ LDLIBS    += $(foreach u,$(HAVE),$(shell $(PKG_CONFIG) --libs $(lastword $(subst
 LEFT_OUT  += $(foreach u,$(HAVE),src/boot/initramfs/unpack_$(firstword $(subst =, ,$u))_absent.c) \
 	$(foreach u,$(filter-out $(HAVE),$(UNPACKERS)),src/boot/initramfs/unpack_$(firstword $(subst =, ,$u)).c)
 
+# Disk images: FILE=LIBRARY, with FILE_absent.c as the stub.
+BLOCK_LIBS := io_uring=liburing compress_zlib=zlib compress_zstd=libzstd
+BLOCK_HAVE := $(foreach l,$(BLOCK_LIBS),$(if $(shell $(PKG_CONFIG) --exists $(lastword $(subst =, ,$l)) 2>/dev/null && echo yes),$l))
+LDLIBS     += $(foreach l,$(BLOCK_HAVE),$(shell $(PKG_CONFIG) --libs $(lastword $(subst =, ,$l))))
+LEFT_OUT   += $(foreach l,$(BLOCK_HAVE),src/backend/block/$(firstword $(subst =, ,$l))_absent.c) \
+	$(foreach l,$(filter-out $(BLOCK_HAVE),$(BLOCK_LIBS)),src/backend/block/$(firstword $(subst =, ,$l)).c)
+
 SRCS  := $(filter-out $(LEFT_OUT),$(shell find src -name '*.c' | sort))
 OBJS  := $(SRCS:%.c=$(BUILD)/%.o)
 LIBOBJS := $(filter-out $(BUILD)/src/cli/main.o,$(OBJS))
@@ -108,7 +115,8 @@ BENCH_PACKAGES := python3-minimal qemu-system-x86 zlib1g-dev
 CHECK_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3-minimal xz-utils file \
 	acpica-tools bsdutils procps qemu-system-x86 lz4 kmod tmux zlib1g-dev \
 	pkg-config libslirp-dev libglib2.0-dev iproute2 iperf3 curl \
-	socat liblzma-dev libzstd-dev
+	socat liblzma-dev libzstd-dev \
+	liburing-dev qemu-utils fio e2fsprogs
 
 run:
 	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES)

@@ -1,0 +1,709 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Raw images, which are files or block devices, and the files that other formats live in.
+ *
+ * With O_DIRECT, requests that are not aligned as the host wants go through a buffer; a write that
+ * covers part of a unit reads the rest first, and no other write may touch that unit meanwhile.
+ */
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "backend/block/block_impl.h"
+#include "base/buf.h"
+#include "base/log.h"
+
+#define DIRECT_ALIGN 4096 /* of our own buffers: enough for every host */
+#define ZEROES_SIZE  (64 * KIB)
+#define ZEROES_IOV   16 /* pieces of one write of zeroes: 1 MiB */
+
+static const uint8_t zeroes[ZEROES_SIZE] __attribute__((aligned(DIRECT_ALIGN)));
+
+struct raw {
+	struct block block;
+	int fd;
+	enum raw_use use;
+	bool is_direct, is_device;
+	bool cannot_punch, cannot_zero; /* the host's file system said so */
+	bool is_dirty;			/* something was written since the last flush began */
+	unsigned align, align_memory;	/* with O_DIRECT, of offsets and addresses */
+	struct list writes;		/* with O_DIRECT: in flight */
+	struct list waiting;		/* with O_DIRECT: for a write in flight to end */
+};
+
+/* What a request needs beyond its own fields. */
+struct progress {
+	uint64_t moved;	 /* bytes done in earlier steps */
+	uint64_t span;	 /* WRITE_ZEROES: bytes of this step */
+	uint64_t start;	 /* bounced: of the aligned range */
+	uint8_t *bounce; /* bounced: its bytes */
+	size_t bounce_len;
+	bool reads_first; /* bounced write that is still reading */
+	struct iovec one;
+	unsigned nr_room;
+	struct iovec rest[]; /* what is left of the vector */
+};
+
+static struct raw *raw_of(const struct block *b)
+{
+	return container_of(b, struct raw, block);
+}
+
+static struct progress *progress_new(struct block_req *req, unsigned nr_iov)
+{
+	struct progress *p = mem_alloc_zero(sizeof(*p) + nr_iov * sizeof(struct iovec));
+
+	p->nr_room = nr_iov;
+	req->scratch = p;
+	return p;
+}
+
+/* ---- ends ---- */
+
+static void submit_waiting(struct raw *r);
+
+static void finish(struct block_req *req, int rc)
+{
+	struct raw *r = raw_of(req->block);
+	struct progress *p = req->scratch;
+
+	if (p) {
+		free(p->bounce);
+		free(p);
+		req->scratch = NULL;
+	}
+	if (req->op != BLOCK_READ && req->op != BLOCK_FLUSH)
+		r->is_dirty = true;
+	if (r->is_direct && req->op == BLOCK_WRITE) {
+		list_remove(&req->node);
+		submit_waiting(r);
+	}
+	block_done(req, rc);
+}
+
+/* ---- reads and writes ---- */
+
+static void moved(struct aio_req *a);
+
+static void move(struct block_req *req, const struct iovec *iov, unsigned nr, uint64_t offset)
+{
+	struct raw *r = raw_of(req->block);
+
+	req->aio = (struct aio_req){.op = req->op == BLOCK_READ ? AIO_READ : AIO_WRITE,
+				    .fd = r->fd,
+				    .offset = offset,
+				    .iov = iov,
+				    .nr_iov = nr,
+				    .done = moved};
+	aio_submit(r->block.aio, &req->aio);
+}
+
+/* Fewer bytes than asked for were moved: a read met the end of the file, or go on behind them. */
+static void moved_in_part(struct block_req *req, uint64_t n)
+{
+	struct progress *p = req->scratch;
+	uint64_t before = p ? p->moved : 0;
+
+	if (!n && req->op == BLOCK_READ) {
+		iov_fill_zero(req->iov, req->nr_iov, before, req->len - before);
+		finish(req, 0);
+		return;
+	}
+	if (!n) {
+		finish(req, -EIO);
+		return;
+	}
+	if (!p)
+		p = progress_new(req, req->nr_iov);
+	p->moved += n;
+	unsigned nr = iov_slice(req->iov, req->nr_iov, p->moved, req->len - p->moved, p->rest);
+	move(req, p->rest, nr, req->offset + p->moved);
+}
+
+static void moved(struct aio_req *a)
+{
+	struct block_req *req = container_of(a, struct block_req, aio);
+	struct progress *p = req->scratch;
+	uint64_t before = p ? p->moved : 0;
+
+	if (a->result < 0)
+		finish(req, (int)a->result);
+	else if ((uint64_t)a->result == req->len - before)
+		finish(req, 0);
+	else
+		moved_in_part(req, (uint64_t)a->result);
+}
+
+/* ---- O_DIRECT ---- */
+
+static bool is_aligned(const struct raw *r, const struct block_req *req)
+{
+	if ((req->offset | req->len) & (r->align - 1))
+		return false;
+	for (unsigned i = 0; i < req->nr_iov; i++) {
+		if (((uintptr_t)req->iov[i].iov_base | req->iov[i].iov_len) & (r->align_memory - 1))
+			return false;
+	}
+	return true;
+}
+
+static void bounced(struct aio_req *a);
+
+static void bounce_step(struct block_req *req, enum aio_op op)
+{
+	struct raw *r = raw_of(req->block);
+	struct progress *p = req->scratch;
+
+	p->one = (struct iovec){p->bounce + p->moved, p->bounce_len - p->moved};
+	req->aio = (struct aio_req){.op = op,
+				    .fd = r->fd,
+				    .offset = p->start + p->moved,
+				    .iov = &p->one,
+				    .nr_iov = 1,
+				    .done = bounced};
+	aio_submit(r->block.aio, &req->aio);
+}
+
+static void bounce_write(struct block_req *req)
+{
+	struct progress *p = req->scratch;
+
+	iov_copy_from(req->iov, req->nr_iov, 0, p->bounce + (req->offset - p->start), req->len);
+	p->reads_first = false;
+	p->moved = 0;
+	bounce_step(req, AIO_WRITE);
+}
+
+static void bounced(struct aio_req *a)
+{
+	struct block_req *req = container_of(a, struct block_req, aio);
+	struct raw *r = raw_of(req->block);
+	struct progress *p = req->scratch;
+	bool was_read = req->op == BLOCK_READ || p->reads_first;
+
+	if (a->result < 0) {
+		finish(req, (int)a->result);
+		return;
+	}
+	p->moved += (uint64_t)a->result;
+	/* A part that is no whole unit is the end of the file: nothing can be asked for behind it. */
+	bool is_end = !a->result || p->moved % r->align;
+	if (p->moved < p->bounce_len && !is_end) {
+		bounce_step(req, was_read ? AIO_READ : AIO_WRITE);
+		return;
+	}
+	if (!was_read) {
+		finish(req, p->moved < p->bounce_len ? -EIO : 0);
+		return;
+	}
+	if (p->moved < p->bounce_len)
+		memset(p->bounce + p->moved, 0, p->bounce_len - p->moved);
+	if (p->reads_first) {
+		bounce_write(req);
+		return;
+	}
+	iov_copy_to(req->iov, req->nr_iov, 0, p->bounce + (req->offset - p->start), req->len);
+	finish(req, 0);
+}
+
+static void bounce(struct raw *r, struct block_req *req)
+{
+	struct progress *p = progress_new(req, 0);
+	uint64_t end = ALIGN_UP(req->offset + req->len, r->align);
+	void *memory;
+
+	p->start = ALIGN_DOWN(req->offset, r->align);
+	p->bounce_len = end - p->start;
+	if (posix_memalign(&memory, DIRECT_ALIGN, p->bounce_len)) {
+		block_complete(&r->block, req, -ENOMEM);
+		free(p);
+		req->scratch = NULL;
+		return;
+	}
+	p->bounce = memory;
+	p->reads_first = req->op == BLOCK_WRITE && p->bounce_len != req->len;
+	if (req->op == BLOCK_WRITE && !p->reads_first)
+		bounce_write(req);
+	else
+		bounce_step(req, AIO_READ);
+}
+
+/* Whether a write in flight shares a unit with this one. */
+static bool shares_unit(const struct raw *r, const struct block_req *req)
+{
+	uint64_t start = ALIGN_DOWN(req->offset, r->align);
+	uint64_t end = ALIGN_UP(req->offset + req->len, r->align);
+
+	list_for_each (it, &r->writes) {
+		const struct block_req *other = list_entry(it, struct block_req, node);
+
+		if (ALIGN_DOWN(other->offset, r->align) < end &&
+		    start < ALIGN_UP(other->offset + other->len, r->align))
+			return true;
+	}
+	return false;
+}
+
+static void submit_direct(struct raw *r, struct block_req *req)
+{
+	if (req->op == BLOCK_WRITE) {
+		if (shares_unit(r, req)) {
+			list_append(&r->waiting, &req->node);
+			return;
+		}
+		list_append(&r->writes, &req->node);
+	}
+	if (is_aligned(r, req))
+		move(req, req->iov, req->nr_iov, req->offset);
+	else
+		bounce(r, req);
+}
+
+static void submit_waiting(struct raw *r)
+{
+	struct list again;
+
+	list_init(&again);
+	while (!list_is_empty(&r->waiting)) {
+		struct list *node = r->waiting.next;
+
+		list_remove(node);
+		list_append(&again, node);
+	}
+	while (!list_is_empty(&again)) {
+		struct list *node = again.next;
+
+		list_remove(node);
+		submit_direct(r, list_entry(node, struct block_req, node));
+	}
+}
+
+/* ---- zeroes, discards, flushes ---- */
+
+static void zeroes_written(struct aio_req *a);
+
+static void write_zeroes(struct block_req *req)
+{
+	struct progress *p = req->scratch ? req->scratch : progress_new(req, ZEROES_IOV);
+	struct raw *r = raw_of(req->block);
+	uint64_t left = req->len - p->moved, len = min(left, ZEROES_SIZE * ZEROES_IOV);
+	unsigned nr = 0;
+
+	for (uint64_t at = 0; at < len; at += ZEROES_SIZE)
+		p->rest[nr++] = (struct iovec){(void *)(uintptr_t)zeroes,
+					       min((uint64_t)ZEROES_SIZE, len - at)};
+	req->aio = (struct aio_req){.op = AIO_WRITE,
+				    .fd = r->fd,
+				    .offset = req->offset + p->moved,
+				    .iov = p->rest,
+				    .nr_iov = nr,
+				    .done = zeroes_written};
+	aio_submit(r->block.aio, &req->aio);
+}
+
+static void zeroes_written(struct aio_req *a)
+{
+	struct block_req *req = container_of(a, struct block_req, aio);
+	struct progress *p = req->scratch;
+
+	if (a->result <= 0) {
+		finish(req, a->result ? (int)a->result : -EIO);
+		return;
+	}
+	p->moved += (uint64_t)a->result;
+	if (p->moved < req->len)
+		write_zeroes(req);
+	else
+		finish(req, 0);
+}
+
+static void start_allocate(struct raw *r, struct block_req *req);
+
+static void allocated(struct aio_req *a)
+{
+	struct block_req *req = container_of(a, struct block_req, aio);
+	struct raw *r = raw_of(req->block);
+	bool is_punch = a->mode & FALLOC_FL_PUNCH_HOLE;
+	bool is_unsupported = a->result == -EOPNOTSUPP || a->result == -ENODEV ||
+			      a->result == -ENOSYS || a->result == -EINVAL;
+
+	if (is_unsupported && a->result != -EINVAL) {
+		r->cannot_punch |= is_punch;
+		r->cannot_zero |= !is_punch;
+	}
+	/* A discard is a hint. */
+	if (req->op == BLOCK_DISCARD)
+		finish(req, is_unsupported ? 0 : (int)a->result);
+	else if (is_unsupported)
+		write_zeroes(req);
+	else
+		finish(req, (int)a->result);
+}
+
+static void start_allocate(struct raw *r, struct block_req *req)
+{
+	bool punches = req->op == BLOCK_DISCARD || req->may_unmap;
+
+	if (punches ? r->cannot_punch : r->cannot_zero) {
+		if (req->op == BLOCK_DISCARD)
+			block_complete(&r->block, req, 0);
+		else
+			write_zeroes(req);
+		return;
+	}
+	req->aio = (struct aio_req){.op = AIO_ALLOCATE,
+				    .fd = r->fd,
+				    .mode = FALLOC_FL_KEEP_SIZE |
+					    (punches ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE),
+				    .offset = req->offset,
+				    .len = req->len,
+				    .done = allocated};
+	aio_submit(r->block.aio, &req->aio);
+}
+
+static void flushed(struct aio_req *a)
+{
+	struct block_req *req = container_of(a, struct block_req, aio);
+
+	if (a->result < 0)
+		raw_of(req->block)->is_dirty = true;
+	finish(req, (int)a->result);
+}
+
+/* What was completed by now is what a flush covers; writes in flight set is_dirty again. */
+static void start_flush(struct raw *r, struct block_req *req)
+{
+	if (!r->is_dirty) {
+		block_complete(&r->block, req, 0);
+		return;
+	}
+	r->is_dirty = false;
+	req->aio = (struct aio_req){.op = AIO_SYNC_DATA, .fd = r->fd, .done = flushed};
+	aio_submit(r->block.aio, &req->aio);
+}
+
+/* An image taken for raw by its first bytes would be taken for another format the next time. */
+static bool changes_format(const struct raw *r, const struct block_req *req)
+{
+	uint8_t head[BLOCK_SECTOR];
+	size_t len = min(req->len, (uint64_t)sizeof(head));
+
+	if (r->use != RAW_PROBED || req->offset || req->op != BLOCK_WRITE)
+		return false;
+	iov_copy_from(req->iov, req->nr_iov, 0, head, len);
+	const char *format = block_magic(head, len);
+	if (!format)
+		return false;
+	log_once(
+		LOG_WARN,
+		"%s: the guest's write of a %s header to its first sector was refused, because the "
+		"image was not said to be raw; format=raw allows it",
+		r->block.path, format);
+	return true;
+}
+
+static void raw_submit(struct block *b, struct block_req *req)
+{
+	struct raw *r = raw_of(b);
+
+	req->scratch = NULL;
+	if (changes_format(r, req)) {
+		block_complete(b, req, -EPERM);
+		return;
+	}
+	switch (req->op) {
+	case BLOCK_READ:
+	case BLOCK_WRITE:
+		if (r->is_direct)
+			submit_direct(r, req);
+		else
+			move(req, req->iov, req->nr_iov, req->offset);
+		break;
+	case BLOCK_FLUSH:
+		start_flush(r, req);
+		break;
+	case BLOCK_DISCARD:
+	case BLOCK_WRITE_ZEROES:
+		start_allocate(r, req);
+		break;
+	}
+}
+
+/* ---- for tools and for other formats ---- */
+
+int raw_fd(const struct block *b)
+{
+	return raw_of(b)->fd;
+}
+
+bool raw_is_device(const struct block *b)
+{
+	return raw_of(b)->is_device;
+}
+
+uint64_t raw_file_size(const struct block *b)
+{
+	off_t end = lseek(raw_of(b)->fd, 0, SEEK_END);
+
+	return end < 0 ? 0 : (uint64_t)end;
+}
+
+int raw_truncate(struct block *b, uint64_t size)
+{
+	if (raw_of(b)->is_device)
+		return 0;
+	return ftruncate(raw_of(b)->fd, (off_t)size) ? -errno : 0;
+}
+
+static int transfer_now(int fd, uint64_t offset, uint8_t *data, size_t len, bool writes)
+{
+	while (len) {
+		ssize_t n = writes ? pwrite(fd, data, len, (off_t)offset)
+				   : pread(fd, data, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n && writes)
+			return -EIO;
+		if (!n) {
+			memset(data, 0, len);
+			return 0;
+		}
+		data += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* With O_DIRECT: through an aligned buffer; units at the ends are read before they are written. */
+static int transfer_aligned(struct raw *r, uint64_t offset, uint8_t *data, size_t len, bool writes)
+{
+	uint64_t start = ALIGN_DOWN(offset, r->align);
+	size_t span = ALIGN_UP(offset + len, r->align) - start;
+	void *memory;
+	int rc = 0;
+
+	if (posix_memalign(&memory, DIRECT_ALIGN, span))
+		return -ENOMEM;
+	if (!writes || span != len)
+		rc = transfer_now(r->fd, start, memory, span, false);
+	if (!rc && writes) {
+		memcpy((uint8_t *)memory + (offset - start), data, len);
+		rc = transfer_now(r->fd, start, memory, span, true);
+	} else if (!rc) {
+		memcpy(data, (uint8_t *)memory + (offset - start), len);
+	}
+	free(memory);
+	return rc;
+}
+
+int raw_read_now(struct block *b, uint64_t offset, void *data, size_t len)
+{
+	struct raw *r = raw_of(b);
+
+	if (offset > INT64_MAX - len)
+		return -EFBIG;
+	return r->is_direct ? transfer_aligned(r, offset, data, len, false)
+			    : transfer_now(r->fd, offset, data, len, false);
+}
+
+int raw_write_now(struct block *b, uint64_t offset, const void *data, size_t len)
+{
+	struct raw *r = raw_of(b);
+	uint8_t *bytes = (uint8_t *)(uintptr_t)data;
+
+	if (offset > INT64_MAX - len)
+		return -EFBIG;
+	r->is_dirty = true;
+	return r->is_direct ? transfer_aligned(r, offset, bytes, len, true)
+			    : transfer_now(r->fd, offset, bytes, len, true);
+}
+
+int raw_flush_now(struct block *b)
+{
+	return fdatasync(raw_of(b)->fd) ? -errno : 0;
+}
+
+static int raw_map(struct block *b, uint64_t offset, uint64_t len, struct block_extent *e)
+{
+	struct raw *r = raw_of(b);
+	off_t data = lseek(r->fd, (off_t)offset, SEEK_DATA);
+	uint64_t end = offset + len;
+
+	*e = (struct block_extent){.offset = offset, .len = len, .has_host_offset = true};
+	e->host_offset = offset;
+	e->is_allocated = true;
+	if (data < 0 && errno == ENXIO) { /* nothing but a hole from here on */
+		e->is_zero = true;
+		return 0;
+	}
+	if (data < 0)
+		return 0;
+	if ((uint64_t)data > offset) {
+		e->is_zero = true;
+		e->len = min((uint64_t)data, end) - offset;
+		return 0;
+	}
+	off_t hole = lseek(r->fd, (off_t)offset, SEEK_HOLE);
+	if (hole > 0)
+		e->len = min((uint64_t)hole, end) - offset;
+	return 0;
+}
+
+static int raw_resize(struct block *b, uint64_t size, struct error *err)
+{
+	struct raw *r = raw_of(b);
+
+	if (r->is_device)
+		return error_set(err, -ENOTSUP, "%s is a device, whose size is fixed", b->path);
+	int rc = raw_truncate(b, size);
+	if (rc)
+		return error_set_errno(err, rc, "%s", b->path);
+	b->size = ALIGN_UP(size, BLOCK_SECTOR);
+	return 0;
+}
+
+static void raw_free(struct block *b)
+{
+	struct raw *r = raw_of(b);
+
+	close(r->fd);
+	free(r);
+}
+
+static const struct block_ops raw_ops = {.name = "raw",
+					 .submit = raw_submit,
+					 .free = raw_free,
+					 .map = raw_map,
+					 .resize = raw_resize};
+
+/* ---- opening ---- */
+
+/* What O_DIRECT asks for is found out by trying; a file too small to try gets the safe value. */
+static void find_alignment(struct raw *r)
+{
+	void *memory;
+
+	r->align = r->align_memory = DIRECT_ALIGN;
+	if (!r->is_direct || posix_memalign(&memory, DIRECT_ALIGN, 2 * DIRECT_ALIGN))
+		return;
+	if (pread(r->fd, memory, BLOCK_SECTOR, 0) == BLOCK_SECTOR)
+		r->align = BLOCK_SECTOR;
+	if (pread(r->fd, (uint8_t *)memory + BLOCK_SECTOR, DIRECT_ALIGN, 0) == DIRECT_ALIGN)
+		r->align_memory = BLOCK_SECTOR;
+	free(memory);
+}
+
+static int find_size(struct raw *r, struct error *err)
+{
+	struct stat st;
+	uint64_t size;
+	unsigned physical;
+
+	if (fstat(r->fd, &st))
+		return error_set_errno(err, -errno, "%s", r->block.path);
+	r->block.physical_size = DIRECT_ALIGN;
+	if (S_ISREG(st.st_mode)) {
+		if (st.st_size > INT64_MAX - (off_t)MIB)
+			return error_set(err, -EFBIG, "%s is too large", r->block.path);
+		r->block.size = ALIGN_UP((uint64_t)st.st_size, BLOCK_SECTOR);
+		return 0;
+	}
+	if (!S_ISBLK(st.st_mode))
+		return error_set(err, -EINVAL, "%s is neither a file nor a block device",
+				 r->block.path);
+	r->is_device = true;
+	if (ioctl(r->fd, BLKGETSIZE64, &size))
+		return error_set_errno(err, -errno, "%s: its size", r->block.path);
+	r->block.size = ALIGN_DOWN(size, BLOCK_SECTOR);
+	if (!ioctl(r->fd, BLKPBSZGET, &physical) && physical >= BLOCK_SECTOR &&
+	    physical <= 64 * KIB)
+		r->block.physical_size = physical;
+	return 0;
+}
+
+/* Once a guest has written it as raw, its first bytes prove nothing. Best effort: see block_probe. */
+static void note_format(struct raw *r)
+{
+	char note[8];
+
+	if (r->use != RAW_TOLD || r->block.is_read_only || r->is_device)
+		return;
+	if (fgetxattr(r->fd, BLOCK_FORMAT_NOTE, note, sizeof(note)) >= 0)
+		return;
+	if (fsetxattr(r->fd, BLOCK_FORMAT_NOTE, "raw", 3, 0))
+		log_debug("%s: no note of the format could be left: %s", r->block.path,
+			  strerror(errno));
+}
+
+struct block *raw_open(const struct block_params *params, struct aio *aio, enum raw_use use,
+		       struct error *err)
+{
+	int flags = (params->is_read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK |
+		    (params->is_direct ? O_DIRECT : 0);
+	int fd = open(params->path, flags);
+
+	if (fd < 0 && errno == EINVAL && params->is_direct) {
+		error_set(err, -EINVAL,
+			  "%s: its file system cannot do direct I/O; leave 'direct' out",
+			  params->path);
+		return NULL;
+	}
+	if (fd < 0) {
+		error_set_errno(err, -errno, "%s", params->path);
+		return NULL;
+	}
+	struct raw *r = mem_alloc_zero(sizeof(*r));
+	block_init(&r->block, &raw_ops, params, aio);
+	r->fd = fd;
+	r->use = use;
+	r->is_direct = params->is_direct;
+	r->is_dirty = true;
+	list_init(&r->writes);
+	list_init(&r->waiting);
+	if (find_size(r, err) ||
+	    (!params->is_unlocked && block_lock(fd, params->path, params->is_read_only, err))) {
+		block_close(&r->block);
+		return NULL;
+	}
+	find_alignment(r);
+	note_format(r);
+	return &r->block;
+}
+
+int raw_create(const struct block_create_params *params, struct error *err)
+{
+	if (params->backing)
+		return error_set(err, -EINVAL,
+				 "%s: a raw image has no backing file; format=qcow2 can",
+				 params->path);
+	int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | (params->may_replace ? 0 : O_EXCL);
+	int fd = open(params->path, flags, 0644);
+	struct stat st;
+
+	if (fd < 0)
+		return error_set_errno(err, -errno, "%s", params->path);
+	int rc = block_lock(fd, params->path, false, err);
+	if (!rc && fstat(fd, &st))
+		rc = error_set_errno(err, -errno, "%s", params->path);
+	/* A device keeps its size; the image says how much of it is used. */
+	if (!rc && S_ISREG(st.st_mode) &&
+	    (ftruncate(fd, 0) || ftruncate(fd, (off_t)params->size))) {
+		rc = error_set_errno(err, -errno, "%s", params->path);
+		if (!params->may_replace)
+			unlink(params->path);
+	}
+	if (!rc)
+		fremovexattr(fd, BLOCK_FORMAT_NOTE);
+	close(fd);
+	return rc;
+}
