@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "cli/exit_codes.h"
+#include "cli/options_disk.h"
 #include "cli/options_net.h"
 #include "cli/options_share.h"
 #include "config/config.h"
@@ -250,6 +251,11 @@ static int apply_port(void *ctx, const struct option_row *row, const char *value
 	return set(cfg_of(ctx), key, equals + 1, err);
 }
 
+static int apply_disk(void *ctx, const struct option_row *row, const char *value, struct error *err)
+{
+	return disk_option_add(cfg_of(ctx), value, err);
+}
+
 static int apply_network(void *ctx, const struct option_row *row, const char *value,
 			 struct error *err)
 {
@@ -301,6 +307,10 @@ static int take_word(void *ctx, const char *word, struct error *err)
 {
 	struct run_request *r = ctx;
 
+	if (!r->has_disk_word && disk_option_is_image(word)) {
+		r->has_disk_word = true;
+		return disk_option_prepend(r->cfg, word, err);
+	}
 	if (r->has_kernel)
 		return error_set(err, EXIT_USAGE, "Cannot handle parameter: %s", word);
 	return apply_kernel(ctx, NULL, word, err);
@@ -404,6 +414,12 @@ static const struct option_row rows[] = {
 	 .apply = apply_tty,
 	 .help = "connect terminal N, serial port N or the virtio console, to a new "
 		 "pseudo-terminal"},
+	{.letter = 'd',
+	 .name = "disk",
+	 .arg = "FILE[,ro][,direct][,size=SIZE]...",
+	 .key = "disk.N.path",
+	 .apply = apply_disk,
+	 .help = "add a disk; also format=, serial=, queues=, aio=, backing=, backing-format="},
 	{.letter = 'n',
 	 .name = "network",
 	 .arg = "[MODE|KEY=VALUE,...]",
@@ -467,6 +483,11 @@ static const struct option_row rows[] = {
 	 .apply = apply_key,
 	 .help = "write every executed block of guest code to FILE; blocks are not joined then, "
 		 "which is slow"},
+	{.name = "debug-iodelay",
+	 .arg = "MS",
+	 .key = "debug.iodelay",
+	 .apply = apply_key,
+	 .help = "delay each request to a disk by milliseconds"},
 	{.name = "debug-mmio",
 	 .key = "debug.mmio",
 	 .text = "true",

@@ -16,7 +16,8 @@ struct run_request {
 	struct config *cfg;
 	bool wants_dump; /* --dump-config */
 	bool wants_help;
-	bool has_kernel; /* by option or as a word */
+	bool has_kernel;    /* by option or as a word */
+	bool has_disk_word; /* a word that is a disk image */
 };
 
 extern const struct option_table run_option_table; /* ctx is a struct run_request */

@@ -9,6 +9,7 @@ static const struct part_type *const types[] = {
 	&part_init,
 	&part_console,
 	&part_rng,
+	&part_disk,
 	&part_net,
 	&part_share,
 };
