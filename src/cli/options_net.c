@@ -110,7 +110,7 @@ int net_option_add(struct config *cfg, const char *text, struct error *err)
 {
 	unsigned card = next_card(cfg);
 	char *copy = mem_strdup(text), *rest = copy, *item;
-	int rc = set(cfg, card, "mode", "user", err);
+	int rc = set(cfg, card, "mode", "tap", err);
 
 	while (!rc && (item = strsep(&rest, ",")) != NULL)
 		if (*item)

@@ -425,11 +425,13 @@ static const struct option_row rows[] = {
 	 .arg = "[MODE|KEY=VALUE,...]",
 	 .arg_is_optional = true,
 	 .apply = apply_network,
-	 .help = "add a network card: mode=user, none ...; see NETWORK"},
+	 .help = "add a network card; mode: user, tap (when none is given), bridge, socket, mcast "
+		 "or "
+		 "none; keys as net.N.KEY has them, or kvmtool's names"},
 	{.name = "networking",
 	 .arg = "MODE[,NAME]",
 	 .apply = apply_networking,
-	 .help = "add a network card: user (also default), none"},
+	 .help = "add a network card: user (also default), tap,NAME, bridge,NAME or none"},
 	{.name = "publish",
 	 .arg = "[ADDR:]HOST:GUEST[/PROTO]",
 	 .apply = apply_publish,

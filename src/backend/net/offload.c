@@ -298,6 +298,46 @@ int offload_finish(uint8_t *frame, size_t len, const struct net_offload *o, offl
 	return rc;
 }
 
+/* ---- what others say about a frame ---- */
+
+bool offload_is_sane(const struct net_offload *o, size_t len)
+{
+	unsigned kind = o->gso & ~(unsigned)NET_GSO_ECN;
+	size_t at = (size_t)o->csum_start + o->csum_offset;
+
+	if (o->flags & ~(NET_NEEDS_CSUM | NET_CSUM_VALID))
+		return false;
+	if (o->flags & NET_NEEDS_CSUM && (o->csum_start < NET_ETH_HEADER || at + 2 > len))
+		return false;
+	if (kind == NET_GSO_NONE)
+		return !o->gso;
+	return (kind == NET_GSO_TCP4 || kind == NET_GSO_TCP6) && o->gso_size &&
+	       o->flags & NET_NEEDS_CSUM;
+}
+
+bool offload_is_taken(const struct net_offload *o, unsigned can)
+{
+	unsigned kind = o->gso & ~(unsigned)NET_GSO_ECN;
+
+	return (!o->flags || can & NET_CAN_CSUM) && (kind != NET_GSO_TCP4 || can & NET_CAN_TSO4) &&
+	       (kind != NET_GSO_TCP6 || can & NET_CAN_TSO6);
+}
+
+bool offload_checksum_is_right(const uint8_t *frame, size_t len)
+{
+	struct frame_layout l;
+
+	if (frame_parse(frame, len, &l) || l.is_fragment ||
+	    (l.proto != IP_PROTO_TCP && l.proto != IP_PROTO_UDP))
+		return false;
+	size_t l4_len = l.end - l.l4;
+	/* A UDP packet may come without a sum, which is not for us to call right. */
+	if (l.proto == IP_PROTO_UDP && (l4_len < 8 || !get16(frame + l.l4 + 6)))
+		return false;
+	uint64_t sum = checksum_pseudo(frame, &l, l4_len);
+	return !checksum_finish(checksum_add(sum, frame + l.l4, l4_len));
+}
+
 /* ---- fragments ---- */
 
 /* As with segments, headers go over the end of what has been emitted already. */

@@ -57,6 +57,18 @@ int offload_finish(uint8_t *frame, size_t len, const struct net_offload *offload
 		   void *ctx);
 
 /*
+ * Whether offload is what an honest sender says of a frame of that length: known bits, a checksum
+ * that lies inside, sizes that are not zero. For headers that come from another process.
+ */
+bool offload_is_sane(const struct net_offload *offload, size_t len);
+
+/* Whether somebody who takes `can` (NET_CAN_*) can be given a frame with this left to do. */
+bool offload_is_taken(const struct net_offload *offload, unsigned can);
+
+/* Whether the frame is a TCP or UDP packet in one piece whose checksum is right. */
+bool offload_checksum_is_right(const uint8_t *frame, size_t len);
+
+/*
  * Cuts an IP packet that is no TCP into fragments of at most mtu bytes (RFC 791, RFC 8200 4.5); a
  * frame that fits, or is not to be cut, is emitted as it is. frame is changed. ident numbers the
  * packet where it has no number itself.
