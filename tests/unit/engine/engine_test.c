@@ -4,7 +4,9 @@
  * tells its results by port writes, memory or registers.
  */
 #include <pthread.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "engine/state.h"
 #include "unit/engine/tiny_guest.h"
@@ -146,6 +148,41 @@ static void device_accesses_leave_and_complete(void **state)
 	assert_int_equal(t.run->mmio.len, 8);
 	memcpy(t.run->mmio.data, &data, 8);
 	assert_int_equal(tiny_expect_out(&t, STOP_PORT), 0x55667788);
+	tiny_close(&t);
+}
+
+GUEST_CODE(doorbell_guest, 64,
+	   "mov $0xd0000000, %ebx\n"
+	   "mov %ax, 0x10(%rbx)\n"
+	   "mov %ax, 0x10(%rbx)\n"
+	   "mov %ax, 0x14(%rbx)\n"
+	   "mov %ax, 0x10(%rbx)\n");
+
+/* Where an engine has no doorbells it says so, and their writes are exits like others. */
+static void doorbell_signals_without_an_exit(void **state)
+{
+	struct tiny t;
+	uint64_t count = 0;
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	tiny_open(&t, 1);
+	tiny_load(&t, PHYS_CODE, doorbell_guest);
+	tiny_long_mode(&t);
+	int ret = engine_vm_set_doorbell(t.vm, PHYS_MMIO + 0x10, fd, true);
+	if (ret == -ENOTSUP) {
+		tiny_expect(&t, KVM_EXIT_MMIO);
+		assert_int_equal(t.run->mmio.phys_addr, PHYS_MMIO + 0x10);
+	} else {
+		assert_int_equal(ret, 0);
+		tiny_expect(&t, KVM_EXIT_MMIO);
+		assert_int_equal(t.run->mmio.phys_addr, PHYS_MMIO + 0x14);
+		assert_int_equal(read(fd, &count, sizeof(count)), sizeof(count));
+		assert_int_equal(count, 2);
+		assert_int_equal(engine_vm_set_doorbell(t.vm, PHYS_MMIO + 0x10, fd, false), 0);
+		tiny_expect(&t, KVM_EXIT_MMIO);
+		assert_int_equal(t.run->mmio.phys_addr, PHYS_MMIO + 0x10);
+	}
+	close(fd);
 	tiny_close(&t);
 }
 
@@ -1107,6 +1144,7 @@ int main(void)
 		cmocka_unit_test(port_read_completes_with_immediate_exit),
 		cmocka_unit_test(repeated_port_strings_move_every_element),
 		cmocka_unit_test(device_accesses_leave_and_complete),
+		cmocka_unit_test(doorbell_signals_without_an_exit),
 		cmocka_unit_test(string_move_from_a_device_reads_each_element_once),
 		cmocka_unit_test(device_read_completes_with_immediate_exit),
 		cmocka_unit_test(repeated_store_to_a_device_can_be_left),
