@@ -16,18 +16,18 @@ run() {
 	name=$1
 	shift
 	echo "=== $name"
-	timeout -s KILL 200 /bin/bantam run -m 128M -i /inner.cpio "$@" /kernel </dev/null 2>/messages
+	timeout -s KILL 200 /bin/bantam run -n mode=none -m 128M -i /inner.cpio "$@" /kernel </dev/null 2>/messages
 	echo "status $?"
 	sed 's/^/message: /' /messages
 }
-run default -c 1 -p quiet
+run default -c 1 --rng -p quiet
 run two --accel kvm -c 2 -p quiet
 run verbose --accel kvm -c 2
 
 # The same process boots again when the guest reboots.
 echo "=== reboot"
 mkfifo /in
-timeout -s KILL 300 /bin/bantam run --accel kvm -c 2 -m 128M -i /inner.cpio -p 'quiet then=ask' /kernel </in >/out 2>/messages &
+timeout -s KILL 300 /bin/bantam run --accel kvm -n mode=none -c 2 -m 128M -i /inner.cpio -p 'quiet then=ask' /kernel </in >/out 2>/messages &
 exec 7>/in
 for answer in reboot reboot poweroff; do
 	boots=$((${boots:-0} + 1))
@@ -41,6 +41,6 @@ cat /out
 echo "boots: $(grep -c 'inner up: 2 CPUs' /out)"
 sed 's/^/message: /' /messages
 
-run moved --accel kvm -c 1 -o debug.move_every=300 -o debug.move_to=soft -p quiet
+run moved --accel kvm -c 1 --rng -o debug.move_every=300 -o debug.move_to=soft -p quiet
 echo "=== done"
 poweroff -f
