@@ -127,6 +127,19 @@ static int parse_letters(const struct option_table *t, const char *letters, stru
 	return 0;
 }
 
+static bool is_option(const char *word)
+{
+	return word[0] == '-' && word[1];
+}
+
+/* One option, which has a letter or name behind its dashes. */
+static int parse_option(const struct option_table *t, const char *word, struct arguments *args,
+			void *ctx, struct error *err)
+{
+	return word[1] == '-' ? parse_long(t, word + 2, args, ctx, err)
+			      : parse_letters(t, word + 1, args, ctx, err);
+}
+
 int options_parse(const struct option_table *table, int argc, char **argv, void *ctx,
 		  struct error *err)
 {
@@ -137,15 +150,30 @@ int options_parse(const struct option_table *table, int argc, char **argv, void 
 	while (!rc && args.next < args.nr) {
 		const char *word = args.words[args.next++];
 
-		if (only_words || word[0] != '-' || !word[1])
+		if (only_words || !is_option(word))
 			rc = table->bare(ctx, word, err);
-		else if (word[1] != '-')
-			rc = parse_letters(table, word + 1, &args, ctx, err);
-		else if (word[2])
-			rc = parse_long(table, word + 2, &args, ctx, err);
+		else if (strcmp(word, "--"))
+			rc = parse_option(table, word, &args, ctx, err);
 		else
 			only_words = true;
 	}
+	return rc;
+}
+
+int options_parse_leading(const struct option_table *table, int argc, char **argv, void *ctx,
+			  int *used, struct error *err)
+{
+	struct arguments args = {.nr = argc, .words = argv};
+	int rc = 0;
+
+	while (!rc && args.next < args.nr && is_option(args.words[args.next])) {
+		const char *word = args.words[args.next++];
+
+		if (!strcmp(word, "--"))
+			break;
+		rc = parse_option(table, word, &args, ctx, err);
+	}
+	*used = args.next;
 	return rc;
 }
 

@@ -36,6 +36,13 @@ struct option_table {
 int options_parse(const struct option_table *table, int argc, char **argv, void *ctx,
 		  struct error *err);
 
+/*
+ * The same, but the first word that is no option ends the options, as "--" does: *used becomes the
+ * number of arguments before what follows, which is the caller's. table->bare is not called.
+ */
+int options_parse_leading(const struct option_table *table, int argc, char **argv, void *ctx,
+			  int *used, struct error *err);
+
 /* Appends a line or more per option. */
 void options_describe(const struct option_table *table, struct buf *out);
 

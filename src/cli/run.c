@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cli/banner.h"
 #include "cli/exit_codes.h"
+#include "cli/guest_root.h"
 #include "cli/resolve.h"
 #include "cli/run_options.h"
 #include "cli/verb.h"
@@ -141,6 +142,8 @@ static int run_request(struct run_request *r, int argc, char **argv)
 		return verb_fail(EXIT_CONFIG, &err);
 	/* A dump without a kernel is a file to be used with one. */
 	if (resolve_kernel(r->cfg, &host, &err) && !r->wants_dump)
+		return verb_fail(EXIT_CONFIG, &err);
+	if (config_is_set(r->cfg, "kernel.path") && guest_root_resolve(r->cfg, &err))
 		return verb_fail(EXIT_CONFIG, &err);
 	return r->wants_dump ? print_dump(r->cfg) : run_vm(r->cfg);
 }

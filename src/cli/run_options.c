@@ -498,4 +498,5 @@ static const struct option_row rows[] = {
 	{.letter = 'h', .name = "help", .apply = apply_help, .help = "print this"},
 };
 
-const struct option_table run_option_table = {rows, ARRAY_SIZE(rows), take_word};
+const struct option_table run_option_table = {
+	.rows = rows, .nr = ARRAY_SIZE(rows), .bare = take_word};

@@ -53,6 +53,14 @@ static bool has_group(const struct config *cfg, const char *group)
 	return config_next(cfg, group, &first);
 }
 
+static bool has_card(const struct config *cfg)
+{
+	for (unsigned i = 0; config_next(cfg, "net", &i); i++)
+		if (strcmp(config_text(cfg, "net.%u.mode", i), "none"))
+			return true;
+	return false;
+}
+
 /*
  * A kernel that lacks a driver may have it built in without saying so (modules.builtin is missing),
  * so only what the system cannot be started without has to be there.
@@ -83,7 +91,7 @@ static int want_modules(const struct config *cfg, struct modules *m, struct erro
 		{"9pnet_virtio", has_9p, false},
 		{"virtiofs", has_virtiofs, false},
 		{"overlay", has_overlay, false},
-		{"virtio_net", has_group(cfg, "net"), false},
+		{"virtio_net", has_card(cfg), false},
 		{"virtio_blk", has_group(cfg, "disk"), true},
 		{"virtio_rng", config_bool(cfg, "rng.enabled"), true},
 	};

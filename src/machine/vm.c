@@ -163,6 +163,10 @@ static void on_signal(struct loop_fd *w, uint32_t events)
 
 	if (read(w->fd, &info, sizeof(info)) != sizeof(info))
 		return;
+	if (vm->on_signal) {
+		vm->on_signal(vm->on_signal_ctx, (int)info.ssi_signo);
+		return;
+	}
 	if (vm->was_asked_to_stop || !vm->pc) {
 		vm_end(vm, VM_TERMINATED);
 		return;
@@ -289,6 +293,17 @@ struct vm *vm_new(const struct config *cfg, struct error *err)
 		return NULL;
 	}
 	return vm;
+}
+
+void vm_on_signal(struct vm *vm, void (*fn)(void *ctx, int signal), void *ctx)
+{
+	vm->on_signal = fn;
+	vm->on_signal_ctx = ctx;
+}
+
+void vm_quit(struct vm *vm)
+{
+	vm_end(vm, VM_QUIT);
 }
 
 struct vm_result vm_run(struct vm *vm)

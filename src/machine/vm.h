@@ -35,6 +35,15 @@ struct vm_result {
  */
 struct vm *vm_new(const struct config *cfg, struct error *err);
 
+/*
+ * What SIGTERM, SIGINT and SIGHUP do from now on, instead of pressing the power button and, the second
+ * time, ending the VM. fn runs on the main loop thread. Before vm_run().
+ */
+void vm_on_signal(struct vm *vm, void (*fn)(void *ctx, int signal), void *ctx);
+
+/* Ends the VM, as if the user had left. Any thread, while vm_run() runs or before it. */
+void vm_quit(struct vm *vm);
+
 /* Runs until the end and says how it came. Once per VM. */
 struct vm_result vm_run(struct vm *vm);
 

@@ -61,7 +61,9 @@ struct vm {
 	unsigned nr_moves;
 
 	struct loop_fd signal_watch;
-	bool was_asked_to_stop; /* one SIGTERM has been seen */
+	bool was_asked_to_stop;			  /* one SIGTERM has been seen */
+	void (*on_signal)(void *ctx, int signal); /* vm_on_signal(); NULL: the power button */
+	void *on_signal_ctx;
 	sigset_t old_signals;
 };
 

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/guest_root.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/log.h"
+#include "boot/initramfs/modules.h"
+#include "boot/loader/image.h"
+#include "boot/loader/kernel_version.h"
+#include "config/config.h"
+#include "machine/init_image.h"
+
+#define ROOT_TAG "hostfs"
+
+static int set(struct config *cfg, const char *group, unsigned i, const char *key,
+	       const char *value, struct error *err)
+{
+	char name[CONFIG_NAME_MAX];
+
+	snprintf(name, sizeof(name), "%s.%u.%s", group, i, key);
+	return config_set(cfg, name, value, err);
+}
+
+static unsigned next_of(const struct config *cfg, const char *group)
+{
+	unsigned i = 0;
+
+	while (config_next(cfg, group, &i))
+		i++;
+	return i;
+}
+
+/* ---- what the kernel can do ---- */
+
+static bool has_module(const struct modules *m, const char *name)
+{
+	return modules_look_up(m, name) != MODULE_ABSENT;
+}
+
+int kernel_abilities_get(const struct config *cfg, struct kernel_abilities *out, struct error *err)
+{
+	char version[KERNEL_VERSION_MAX];
+	struct error why = {0};
+	struct image image;
+	int rc = image_open(&image, "kernel", config_text(cfg, "kernel.path"), err);
+
+	if (rc)
+		return rc;
+	*out = (struct kernel_abilities){
+		.is_linux = !kernel_version(&image, version), .has_9p = true, .has_ports = true};
+	struct modules *m = init_image_modules(cfg, &image, &why);
+	image_close(&image);
+	if (why.text[0])
+		return error_set(err, -ENOENT, "%s", why.text);
+	if (!m)
+		return 0;
+	out->has_modules = true;
+	out->has_9p = has_module(m, "9p") && has_module(m, "9pnet_virtio");
+	out->has_virtiofs = has_module(m, "virtiofs");
+	out->has_ports = has_module(m, "virtio_console");
+	modules_close(m);
+	return 0;
+}
+
+/* ---- shares ---- */
+
+static const char *share_type(const struct kernel_abilities *kernel, struct error *err)
+{
+	if (kernel->has_virtiofs)
+		return "virtiofs";
+	if (kernel->has_9p)
+		return "9p";
+	error_set(err, -EINVAL,
+		  "this kernel has neither virtiofs nor 9p, so it cannot use the "
+		  "host's files; give it a disk or an initrd");
+	return NULL;
+}
+
+static int add_share(struct config *cfg, const char *type, const char *path, const char *tag,
+		     bool is_read_only, struct error *err)
+{
+	unsigned i = next_of(cfg, "share");
+	int rc = set(cfg, "share", i, "path", path, err);
+
+	if (!rc)
+		rc = set(cfg, "share", i, "tag", tag, err);
+	if (!rc)
+		rc = set(cfg, "share", i, "type", type, err);
+	if (!rc && is_read_only)
+		rc = set(cfg, "share", i, "readonly", "true", err);
+	return rc;
+}
+
+bool guest_root_is_wanted(const struct config *cfg)
+{
+	const char *params = config_text(cfg, "kernel.params");
+
+	return !config_bool(cfg, "nodefaults") && !(params && strstr(params, "root=")) &&
+	       !config_is_set(cfg, "kernel.initrd") && !config_is_set(cfg, "init.root.tag") &&
+	       !next_of(cfg, "disk");
+}
+
+int guest_root_set(struct config *cfg, const struct kernel_abilities *kernel, struct error *err)
+{
+	const char *type = share_type(kernel, err);
+
+	if (!type)
+		return -EINVAL;
+	int rc = add_share(cfg, type, "/", ROOT_TAG, true, err);
+	if (!rc)
+		rc = config_set(cfg, "init.root.tag", ROOT_TAG, err);
+	return rc ? rc : config_set(cfg, "init.root.type", type, err);
+}
+
+static bool has_card(const struct config *cfg)
+{
+	for (unsigned i = 0; config_next(cfg, "net", &i); i++)
+		if (strcmp(config_text(cfg, "net.%u.mode", i), "none"))
+			return true;
+	return false;
+}
+
+int guest_root_resolve(struct config *cfg, struct error *err)
+{
+	struct kernel_abilities kernel;
+	const char *term = getenv("TERM");
+
+	if (!guest_root_is_wanted(cfg))
+		return 0;
+	/* What is wrong with the kernel's file is said by those who load it. */
+	if (kernel_abilities_get(cfg, &kernel, NULL) || !kernel.is_linux)
+		return 0;
+	if (!share_type(&kernel, NULL)) {
+		log_debug("the kernel has neither virtiofs nor 9p: no root file system");
+		return 0;
+	}
+	int rc = guest_root_set(cfg, &kernel, err);
+	if (!rc && has_card(cfg))
+		rc = config_set(cfg, "init.dhcp", "true", err);
+	if (!rc && term && *term && isatty(STDIN_FILENO))
+		rc = config_set(cfg, "init.term", term, err);
+	return rc;
+}
+
+int guest_root_add_folder(struct config *cfg, const struct kernel_abilities *kernel,
+			  const char *folder, struct error *err)
+{
+	const char *type = share_type(kernel, err);
+	unsigned i = next_of(cfg, "init.mount");
+	char tag[32];
+	struct stat st;
+
+	if (!type)
+		return -EINVAL;
+	char *path = realpath(folder, NULL);
+	if (!path)
+		return error_set_errno(err, -errno, "folder '%s'", folder);
+	int rc = stat(path, &st) ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+	if (rc) {
+		error_set_errno(err, rc, "folder '%s'", folder);
+		goto out;
+	}
+	snprintf(tag, sizeof(tag), "folder%u", i);
+	rc = add_share(cfg, type, path, tag, false, err);
+	if (!rc)
+		rc = set(cfg, "init.mount", i, "tag", tag, err);
+	if (!rc)
+		rc = set(cfg, "init.mount", i, "type", type, err);
+	if (!rc)
+		rc = set(cfg, "init.mount", i, "path", path, err);
+out:
+	free(path);
+	return rc;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Puts the guest's system on the host's own files: shares for the root and for folders, and what
+ * bantam's init is to do with them. Writes configuration keys only.
+ */
+#ifndef CLI_GUEST_ROOT_H
+#define CLI_GUEST_ROOT_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+struct config;
+
+/* What the kernel at kernel.path can do, as far as its image and modules tell. */
+struct kernel_abilities {
+	bool is_linux;	  /* a kernel whose release is known */
+	bool has_modules; /* its modules were found; else the rest is guessed */
+	bool has_9p, has_virtiofs, has_ports;
+};
+
+int kernel_abilities_get(const struct config *cfg, struct kernel_abilities *out, struct error *err);
+
+/*
+ * The host's / as the guest's root, read-only, under the changes init.upper keeps (KT-40: tag
+ * hostfs). Returns 0 or -EINVAL: the kernel has no file system for shares.
+ */
+int guest_root_set(struct config *cfg, const struct kernel_abilities *kernel, struct error *err);
+
+/*
+ * Whether nothing says what the guest shall boot from, so that it gets the host's /: no initrd, disk
+ * or root share, no root= for the kernel, defaults not switched off.
+ */
+bool guest_root_is_wanted(const struct config *cfg);
+
+/*
+ * guest_root_set() where it is wanted and the kernel can do it, with a shell for this terminal and an
+ * address for each network card. Anything that is no Linux kernel is left alone.
+ */
+int guest_root_resolve(struct config *cfg, struct error *err);
+
+/* A folder of the host that the guest may change, at the same place. */
+int guest_root_add_folder(struct config *cfg, const struct kernel_abilities *kernel,
+			  const char *folder, struct error *err);
+
+#endif
