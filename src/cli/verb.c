@@ -11,8 +11,8 @@
 #include "base/parse.h"
 #include "cli/exit_codes.h"
 
-static const struct verb *const verbs[] = {&verb_run, &verb_sandbox, &verb_switch, &verb_help,
-					   &verb_version};
+static const struct verb *const verbs[] = {&verb_run,	 &verb_image, &verb_sandbox,
+					   &verb_switch, &verb_help,  &verb_version};
 
 const struct verb *verb_at(unsigned i)
 {

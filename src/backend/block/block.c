@@ -139,7 +139,11 @@ struct block *block_open_below(const struct block_params *params, struct aio *ai
 	if (!p.format)
 		return NULL;
 	if (!strcmp(p.format, "raw"))
-		return raw_open(&p, aio, params->format ? RAW_TOLD : RAW_PROBED, err);
+		return raw_open(&p, aio,
+				params->is_unnoted ? RAW_INSIDE
+				: params->format   ? RAW_TOLD
+						   : RAW_PROBED,
+				err);
 	if (!strcmp(p.format, "qcow2"))
 		return qcow2_open(&p, aio, depth, err);
 	if (!strcmp(p.format, "cow"))
@@ -422,6 +426,13 @@ int block_map(struct block *b, uint64_t offset, uint64_t len, struct block_exten
 		}
 		len = e->len;
 	}
+}
+
+int block_map_layer(struct block *b, uint64_t offset, uint64_t len, struct block_extent *e)
+{
+	if (!range_fits(offset, len, b->size) || !len)
+		return -EINVAL;
+	return b->ops->map(b, offset, len, e);
 }
 
 int block_resize(struct block *b, uint64_t size, struct error *err)

@@ -57,6 +57,7 @@ struct block_params {
 	bool is_unlocked;     /* takes no lock: for looking at images in use */
 	bool without_backing; /* leaves the backing file alone: reads there give zeroes */
 	bool ignores_mtime;   /* COW: a backing file that changed is no error */
+	bool is_unnoted;      /* raw: what is written is ours, not a guest's (see block_probe) */
 	bool for_check;	      /* an image that is marked as damaged may be opened for writing */
 	unsigned delay_ms;    /* each request takes this much longer */
 	enum aio_kind aio;
@@ -134,6 +135,9 @@ struct block_extent {
 
 /* The run that begins at offset, at most len bytes. Returns 0 or a negative errno. */
 int block_map(struct block *b, uint64_t offset, uint64_t len, struct block_extent *extent);
+
+/* The same of this image alone: neither allocated nor zero means that its backing file counts. */
+int block_map_layer(struct block *b, uint64_t offset, uint64_t len, struct block_extent *extent);
 
 /* Changes the size; growing gives zeroes. Returns 0 or a negative errno with err. */
 int block_resize(struct block *b, uint64_t size, struct error *err);
