@@ -63,7 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuse_free(f);
 	fuzz_export_end(ex);
 	for (unsigned i = 0; i < nr; i++) {
-		BUG_ON(!messages[i].is_done || messages[i].request.written > sizeof(messages[i].out));
+		BUG_ON(!messages[i].is_done ||
+		       messages[i].request.written > sizeof(messages[i].out));
 		free(messages[i].in);
 	}
 	return 0;

@@ -55,9 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	begin(p);
 	while (size >= 3 && nr < MESSAGES_MAX) {
 		size_t len = min((size_t)data[1], size - 3), room = (size_t)data[2] * 32;
-		struct header h = {.size = (uint32_t)(sizeof(h) + len),
-				   .type = data[0],
-				   .tag = (uint16_t)nr};
+		struct header h = {
+			.size = (uint32_t)(sizeof(h) + len), .type = data[0], .tag = (uint16_t)nr};
 
 		fuzz_message_init(&messages[nr], &h, data[0] == 255 ? 0 : sizeof(h), data + 3, len,
 				  room);
@@ -69,7 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	p9_free(p);
 	fuzz_export_end(ex);
 	for (unsigned i = 0; i < nr; i++) {
-		BUG_ON(!messages[i].is_done || messages[i].request.written > sizeof(messages[i].out));
+		BUG_ON(!messages[i].is_done ||
+		       messages[i].request.written > sizeof(messages[i].out));
 		free(messages[i].in);
 	}
 	return 0;

@@ -90,7 +90,8 @@ int run_add_share(struct config *cfg, const char *text, struct error *err)
 
 	if (!tag || !*tag)
 		rc = error_set(err, EXIT_USAGE,
-			       "--share '%s' names no tag: DIR,TAG, and the guest mounts TAG", text);
+			       "--share '%s' names no tag: DIR,TAG, and the guest mounts TAG",
+			       text);
 	else
 		rc = set_dir(cfg, index, "--share", dir, err);
 	if (!rc)

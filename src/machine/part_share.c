@@ -40,7 +40,8 @@ static const struct config_key keys[] = {
 	 .type = CONFIG_ENUM,
 	 .choices = "auto none squash mapped",
 	 .fallback = "auto",
-	 .help = "owners and modes in the guest: the host's; this user's files as root's; those and "
+	 .help = "owners and modes in the guest: the host's; this user's files as root's; those "
+		 "and "
 		 "what root sets kept in attributes; auto is none for root, mapped for others"},
 	{.name = "share.N.cache",
 	 .type = CONFIG_ENUM,
@@ -52,7 +53,7 @@ static const struct config_key keys[] = {
 
 /* ---- descriptors ---- */
 
-#define DESCRIPTORS_OTHERS 256u   /* for the rest of the process */
+#define DESCRIPTORS_OTHERS 256u	  /* for the rest of the process */
 #define DESCRIPTORS_MAX	   16384u /* per share and use; each costs the host's kernel memory */
 
 /* Each share needs some for files it knows and as many for those that are open. */
@@ -67,7 +68,8 @@ static unsigned descriptors_each(unsigned nr_shares)
 		if (setrlimit(RLIMIT_NOFILE, &limit))
 			getrlimit(RLIMIT_NOFILE, &limit);
 	}
-	rlim_t spare = limit.rlim_cur > DESCRIPTORS_OTHERS ? limit.rlim_cur - DESCRIPTORS_OTHERS : 0;
+	rlim_t spare =
+		limit.rlim_cur > DESCRIPTORS_OTHERS ? limit.rlim_cur - DESCRIPTORS_OTHERS : 0;
 	rlim_t each = min(spare / (2 * nr_shares), (rlim_t)DESCRIPTORS_MAX);
 	return max((unsigned)each, 16u);
 }
@@ -86,10 +88,11 @@ static int check_tag(const struct config *cfg, unsigned index, struct error *err
 	for (unsigned i = 0; config_next(cfg, "share", &i) && i < index; i++) {
 		if (config_enum(cfg, "share.%u.type", i) == type &&
 		    !strcmp(config_text(cfg, "share.%u.tag", i), tag))
-			return error_set(err, -EINVAL,
-					 "share %u: tag '%s' is that of share %u as well; give each a "
-					 "tag of its own",
-					 index, tag, i);
+			return error_set(
+				err, -EINVAL,
+				"share %u: tag '%s' is that of share %u as well; give each a "
+				"tag of its own",
+				index, tag, i);
 	}
 	return 0;
 }

@@ -209,3 +209,14 @@ bool grant_retry(struct export *ex, struct grant *g, int rc)
 		is_any |= widen(ex, g, i);
 	return g->is_on = is_any;
 }
+
+int statx_in(struct export *ex, struct node *dir, const struct place *p, struct statx *stx)
+{
+	struct grant g = {.nodes = {dir}};
+	int rc;
+
+	do
+		rc = place_statx(p, stx);
+	while (grant_retry(ex, &g, rc));
+	return rc;
+}

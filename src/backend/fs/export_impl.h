@@ -149,6 +149,9 @@ struct grant {
 
 bool grant_retry(struct export *ex, struct grant *g, int rc);
 
+/* place_statx() of a name in a directory, which may be one that denies it. */
+int statx_in(struct export *ex, struct node *dir, const struct place *p, struct statx *stx);
+
 /* ---- map.c ---- */
 
 /* Turns what the host says of a file into what the guest sees. n may be NULL: not known yet. */

@@ -251,14 +251,9 @@ struct node *node_at(struct export *ex, struct node *dir, const char *name, cons
 
 struct node *node_known_at(struct export *ex, struct node *dir, int dir_fd, const char *name)
 {
-	struct place p = {dir_fd, name};
 	struct statx stx;
-	int rc;
+	int rc = statx_in(ex, dir, &(struct place){dir_fd, name}, &stx);
 
-	struct grant g = {.nodes = {dir}};
-	do
-		rc = place_statx(&p, &stx);
-	while (grant_retry(ex, &g, rc));
 	return rc ? NULL : find(ex, &stx);
 }
 

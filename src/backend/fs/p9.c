@@ -128,9 +128,9 @@ struct p9_fid *p9_get_fid(struct p9_call *c)
 
 struct p9_fid *p9_fid_new(struct p9 *p, uint32_t number, struct node *n, uint32_t uid, int *rc)
 {
-	*rc = number == P9_NO_FID || p9_fid_find(p, number) ? -EINVAL :
-	      p->fids.nr >= P9_FIDS_MAX			     ? -ENFILE :
-							       0;
+	*rc = number == P9_NO_FID || p9_fid_find(p, number) ? -EINVAL
+	      : p->fids.nr >= P9_FIDS_MAX		    ? -ENFILE
+							    : 0;
 	if (*rc)
 		return NULL;
 	struct p9_fid *fid = mem_alloc_zero(sizeof(*fid));

@@ -76,8 +76,8 @@ static int xattr_walk(struct p9_call *c)
 		return -EINVAL;
 	if (!fid)
 		return -EBADF;
-	rc = *name ? node_xattr_get(c->p->ex, fid->node, name, &value) :
-		     node_xattr_list(c->p->ex, fid->node, &value);
+	rc = *name ? node_xattr_get(c->p->ex, fid->node, name, &value)
+		   : node_xattr_list(c->p->ex, fid->node, &value);
 	made = rc ? NULL : p9_fid_new(c->p, number, fid->node, fid->uid, &rc);
 	if (rc) {
 		buf_free(&value);
@@ -340,9 +340,9 @@ static int test_lock(struct p9_call *c)
 	int rc = file_test_lock(c->p->ex, fid->file, owner_of(process, client), &lock);
 	if (rc)
 		return rc;
-	p9_put8(c, lock.l_type == F_RDLCK ? LOCK_TYPE_READ :
-		   lock.l_type == F_WRLCK ? LOCK_TYPE_WRITE :
-					    LOCK_TYPE_UNLOCK);
+	p9_put8(c, lock.l_type == F_RDLCK   ? LOCK_TYPE_READ
+		   : lock.l_type == F_WRLCK ? LOCK_TYPE_WRITE
+					    : LOCK_TYPE_UNLOCK);
 	p9_put64(c, (uint64_t)lock.l_start);
 	p9_put64(c, (uint64_t)lock.l_len);
 	p9_put32(c, lock.l_type == F_UNLCK ? process : (uint32_t)lock.l_pid);
@@ -353,11 +353,11 @@ static int test_lock(struct p9_call *c)
 p9_fn p9_file_operation(uint8_t type)
 {
 	static const p9_fn operations[256] = {
-		[P9_TLOPEN] = open_fid,	    [P9_TLCREATE] = create,
-		[P9_TREAD] = read_data,	    [P9_TWRITE] = write_data,
-		[P9_TCLUNK] = clunk,	    [P9_TFSYNC] = sync_fid,
-		[P9_TREADDIR] = read_dir,   [P9_TXATTRWALK] = xattr_walk,
-		[P9_TLOCK] = set_lock,	    [P9_TXATTRCREATE] = xattr_create,
+		[P9_TLOPEN] = open_fid,	   [P9_TLCREATE] = create,
+		[P9_TREAD] = read_data,	   [P9_TWRITE] = write_data,
+		[P9_TCLUNK] = clunk,	   [P9_TFSYNC] = sync_fid,
+		[P9_TREADDIR] = read_dir,  [P9_TXATTRWALK] = xattr_walk,
+		[P9_TLOCK] = set_lock,	   [P9_TXATTRCREATE] = xattr_create,
 		[P9_TGETLOCK] = test_lock,
 	};
 

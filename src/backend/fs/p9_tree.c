@@ -266,7 +266,7 @@ static int read_link(struct p9_call *c)
 
 /* ---- attributes ---- */
 
-#define GETATTR_ALL 0x7ffu /* all but btime, generation and data version */
+#define GETATTR_ALL   0x7ffu /* all but btime, generation and data version */
 #define GETATTR_BTIME 0x800u
 
 static void put_time(struct p9_call *c, const struct statx_timestamp *t)
@@ -285,8 +285,8 @@ static int get_attr(struct p9_call *c)
 		return -EINVAL;
 	if (!fid)
 		return -EBADF;
-	int rc = fid->file ? file_stat(c->p->ex, fid->file, &a) :
-			     node_stat(c->p->ex, fid->node, &a);
+	int rc =
+		fid->file ? file_stat(c->p->ex, fid->file, &a) : node_stat(c->p->ex, fid->node, &a);
 	if (rc)
 		return rc;
 	p9_put64(c, GETATTR_ALL | (a.stx_mask & STATX_BTIME ? GETATTR_BTIME : 0));
@@ -379,10 +379,12 @@ static int stat_fs(struct p9_call *c)
 p9_fn p9_tree_operation(uint8_t type)
 {
 	static const p9_fn operations[256] = {
-		[P9_TWALK] = walk,	     [P9_TMKDIR] = make_dir,	[P9_TMKNOD] = make_node,
-		[P9_TSYMLINK] = make_symlink, [P9_TLINK] = make_link,	[P9_TRENAMEAT] = rename_at,
-		[P9_TRENAME] = rename_fid,    [P9_TUNLINKAT] = unlink_at, [P9_TREMOVE] = remove_fid,
-		[P9_TREADLINK] = read_link,   [P9_TGETATTR] = get_attr,	[P9_TSETATTR] = set_attr,
+		[P9_TWALK] = walk,	   [P9_TMKDIR] = make_dir,
+		[P9_TMKNOD] = make_node,   [P9_TSYMLINK] = make_symlink,
+		[P9_TLINK] = make_link,	   [P9_TRENAMEAT] = rename_at,
+		[P9_TRENAME] = rename_fid, [P9_TUNLINKAT] = unlink_at,
+		[P9_TREMOVE] = remove_fid, [P9_TREADLINK] = read_link,
+		[P9_TGETATTR] = get_attr,  [P9_TSETATTR] = set_attr,
 		[P9_TSTATFS] = stat_fs,
 	};
 

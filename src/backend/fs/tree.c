@@ -23,17 +23,6 @@ static int dir_for_change(struct export *ex, struct node *dir, const char *name)
 	return node_fd(ex, dir);
 }
 
-/* The node and what the guest sees of a file just statted as name in dir. */
-static int found(struct export *ex, struct node *dir, int dir_fd, const char *name, struct node **n,
-		 struct statx *attr)
-{
-	*n = node_at(ex, dir, name, attr);
-	if (!*n)
-		return -ENFILE;
-	map_attr(ex, &(struct place){dir_fd, name}, *n, attr);
-	return 0;
-}
-
 int node_lookup(struct export *ex, struct node *dir, const char *name, struct node **n,
 		struct statx *attr)
 {
@@ -42,14 +31,14 @@ int node_lookup(struct export *ex, struct node *dir, const char *name, struct no
 	if (fs_name_check(name))
 		return strlen(name) > NAME_MAX ? -ENAMETOOLONG : -EINVAL;
 	int fd = node_fd(ex, dir);
-	if (fd < 0)
-		return fd;
-	struct grant g = {.nodes = {dir}};
-	int rc;
-	do
-		rc = place_statx(&(struct place){fd, name}, attr);
-	while (grant_retry(ex, &g, rc));
-	return rc ? rc : found(ex, dir, fd, name, n, attr);
+	int rc = fd < 0 ? fd : statx_in(ex, dir, &(struct place){fd, name}, attr);
+	if (rc)
+		return rc;
+	*n = node_at(ex, dir, name, attr);
+	if (!*n)
+		return -ENFILE;
+	map_attr(ex, &(struct place){fd, name}, *n, attr);
+	return 0;
 }
 
 /* ---- making ---- */
@@ -127,7 +116,8 @@ static int finish_making(struct export *ex, const struct making *m, int fd, stru
 			 struct statx *attr)
 {
 	struct place p = {m->dir_fd, m->name};
-	int rc = fd >= 0 ? place_statx(&(struct place){fd, ""}, attr) : place_statx(&p, attr);
+	int rc = fd >= 0 ? place_statx(&(struct place){fd, ""}, attr)
+			 : statx_in(ex, m->dir, &p, attr);
 
 	if (rc)
 		return rc;

@@ -29,7 +29,7 @@ static void release(struct file_request *r)
 
 void file_requests_fini(struct file_requests *pool)
 {
-	list_for_each_safe(it, &pool->free)
+	list_for_each_safe (it, &pool->free)
 		release(list_entry(it, struct file_request, node));
 }
 

@@ -9,7 +9,8 @@
 #include "backend/fs/export.h"
 #include "virtio/virtio.h"
 
-#define VIRTIO_P9_TAG_MAX 255 /* bytes; plenty for a name, and the configuration space stays small */
+#define VIRTIO_P9_TAG_MAX \
+	255 /* bytes; plenty for a name, and the configuration space stays small */
 
 /* tag: 1 to VIRTIO_P9_TAG_MAX bytes. The export is the device's from now on. */
 struct virtio_device *virtio_p9_new(struct mem *mem, struct loop *loop, struct export *ex,

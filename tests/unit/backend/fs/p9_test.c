@@ -396,11 +396,13 @@ static void locks_exclude(void **state)
 	assert_int_equal(ask(P9_TLOPEN, "dd", 1, O_RDWR), 0);
 	assert_int_equal(lock(1, 1, 0, 10), 0);
 	assert_int_equal(lock(1, 1, 0, 11), 1);
-	assert_int_equal(ask(P9_TGETLOCK, "dbqqds", 1, 0, (uint64_t)0, (uint64_t)0, 11, "guest"), 0);
+	assert_int_equal(ask(P9_TGETLOCK, "dbqqds", 1, 0, (uint64_t)0, (uint64_t)0, 11, "guest"),
+			 0);
 	assert_int_equal(take(1), 1);
 	assert_int_equal(lock(1, 2, 0, 10), 0);
 	assert_int_equal(lock(1, 0, 0, 11), 0);
-	assert_int_equal(ask(P9_TGETLOCK, "dbqqds", 1, 0, (uint64_t)0, (uint64_t)0, 10, "guest"), 0);
+	assert_int_equal(ask(P9_TGETLOCK, "dbqqds", 1, 0, (uint64_t)0, (uint64_t)0, 10, "guest"),
+			 0);
 	assert_int_equal(take(1), 2);
 	assert_int_equal(lock(1, 3, 0, 11), -EINVAL);
 }
