@@ -116,7 +116,7 @@ CHECK_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3-mi
 	acpica-tools bsdutils procps qemu-system-x86 lz4 kmod tmux zlib1g-dev \
 	pkg-config libslirp-dev libglib2.0-dev iproute2 iperf3 curl \
 	socat liblzma-dev libzstd-dev \
-	liburing-dev qemu-utils fio e2fsprogs
+	liburing-dev qemu-utils fio e2fsprogs git
 
 run:
 	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES)
@@ -190,6 +190,11 @@ $(BUILD)/tests/guest/%.elf: tests/guest/%.c tests/guest/link.ld
 CPU_BLOCKS ?= 10000000
 check-cpu: $(BUILD)/tests/cpu/compare
 	@BUILD=$(BUILD) BLOCKS=$(CPU_BLOCKS) SEED=$$(date +%s) tests/cpu.sh blocks
+
+# tests/e2e/share.sh with a tree of 20,000 files.
+.PHONY: check-share
+check-share: all
+	@BUILD=$(BUILD) FILES=20000 tests/e2e/share.sh
 
 check-unit: $(UNIT_BINS)
 	@failed=0; for t in $(UNIT_BINS); do $$t || failed=1; done; exit $$failed

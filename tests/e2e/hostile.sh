@@ -21,10 +21,13 @@ abused() {
 
 seed=$(date +%s)
 echo "seed $seed"
+mkdir "$work/shared"
 # Each device alone, so that a fault names it; then all together.
 devices=(
 	"rng:--rng -n none"
 	"net:-n mode=user"
+	"fs:--share $work/shared,fs -n none"
+	"9p:--9p $work/shared,9p -n none"
 )
 for transport in mmio pci; do
 	all= nr=0
@@ -34,6 +37,6 @@ for transport in mmio pci; do
 		all="$all ${device#*:}" nr=$((nr + 1))
 	done
 	# shellcheck disable=SC2086
-	abused "all-$transport" "$seed" $nr -o virtio.transport=$transport ${all/-n none/}
+	abused "all-$transport" "$seed" $nr -o virtio.transport=$transport ${all//-n none/}
 done
 finish
