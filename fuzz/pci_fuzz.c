@@ -20,7 +20,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 #define NR_TOYS 3
 #define ECAM	UINT64_C(0xc0000000)
 
-enum { STEP_CONFIG, STEP_PORTS, STEP_BAR, STEP_MMIO, STEP_SIGNAL, STEP_STATE, STEP_RESET, NR_STEPS };
+enum {
+	STEP_CONFIG,
+	STEP_PORTS,
+	STEP_BAR,
+	STEP_MMIO,
+	STEP_SIGNAL,
+	STEP_STATE,
+	STEP_RESET,
+	NR_STEPS
+};
 
 struct toy {
 	struct pci_function f;

@@ -60,18 +60,19 @@ static void draw_body(struct draw *d, const struct loop *l)
 		uint8_t prefix, align;
 		bool is_vector;
 	} forms[] = {
-		{0x8b, 0, 1, false},   {0x89, 0, 1, false},	 {0x03, 0, 1, false},
-		{0x01, 0, 1, false},   {0x3b, 0, 1, false},	 {0x88, 0, 1, false},
-		{0x33, 0x66, 1, false}, {0x0fb6, 0, 1, false},	 {0x0fbf, 0, 1, false},
-		{0x0f44, 0, 1, false}, {0x0f10, 0, 1, true},	 {0x0f11, 0, 1, true},
-		{0x0f28, 0, 16, true}, {0x0f29, 0, 16, true},	 {0x0f57, 0, 16, true},
+		{0x8b, 0, 1, false},	 {0x89, 0, 1, false},	  {0x03, 0, 1, false},
+		{0x01, 0, 1, false},	 {0x3b, 0, 1, false},	  {0x88, 0, 1, false},
+		{0x33, 0x66, 1, false},	 {0x0fb6, 0, 1, false},	  {0x0fbf, 0, 1, false},
+		{0x0f44, 0, 1, false},	 {0x0f10, 0, 1, true},	  {0x0f11, 0, 1, true},
+		{0x0f28, 0, 16, true},	 {0x0f29, 0, 16, true},	  {0x0f57, 0, 16, true},
 		{0x0f7e, 0xf3, 1, true}, {0x0fd6, 0x66, 1, true}, {0x0fef, 0x66, 16, true},
 		{0x0fa3, 0, 1, false},
 	};
 	unsigned n = rng_below(d->r, ARRAY_SIZE(forms));
 
 	draw_access(d, l, forms[n].prefix, rng_below(d->r, 2), forms[n].opcode,
-		    forms[n].is_vector ? rng_below(d->r, 16) : other_register(d, l), forms[n].align);
+		    forms[n].is_vector ? rng_below(d->r, 16) : other_register(d, l),
+		    forms[n].align);
 }
 
 /* reg += step, in one of the ways there are. */

@@ -11,7 +11,8 @@
 #define PREFIX "reboot=k panic=1 i8042.dumbkbd=1 i8042.noaux=1"
 
 /* Messages on the serial port from the first line on, until the real console takes over. */
-#define EARLY " earlyprintk=serial"
+/* Linux reads on past the end of a bare "serial", finds console=ttyS0 and complains. */
+#define EARLY " earlyprintk=serial,ttyS0"
 
 /* True when a word of the line begins with start: nfsroot= is not root=. */
 static bool has_word(const char *line, const char *start)

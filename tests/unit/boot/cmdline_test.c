@@ -4,7 +4,7 @@
 #include "boot/loader/cmdline.h"
 
 #define QUIET_PREFIX "reboot=k panic=1 i8042.dumbkbd=1 i8042.noaux=1"
-#define PREFIX	     QUIET_PREFIX " earlyprintk=serial"
+#define PREFIX	     QUIET_PREFIX " earlyprintk=serial,ttyS0"
 
 static void expect(struct cmdline_parts parts, const char *line)
 {

@@ -19,8 +19,8 @@
 #define OPCODE_ADD 0x03
 #define SHR	   5
 
-#define STEP_MAX     256  /* bytes each round; with more, pages change too often */
-#define SPAN_MAX     512  /* bytes of one round */
+#define STEP_MAX     256 /* bytes each round; with more, pages change too often */
+#define SPAN_MAX     512 /* bytes of one round */
 #define ROUNDS_MIN   6
 #define ROUNDS_INSNS 2048 /* instructions between two looks at the requests, about a microsecond */
 
@@ -43,7 +43,8 @@ static void find_steps(const struct emitter *e, struct steps *s)
 		for (unsigned r = 0; r < 16; r++)
 			s->varies[r] |= written >> r & 1 && s->step[r];
 		if (insn_adds(&e->insns[n], &reg, &step)) {
-			s->varies[reg] |= s->step[reg] || !step || step > STEP_MAX || step < -STEP_MAX;
+			s->varies[reg] |=
+				s->step[reg] || !step || step > STEP_MAX || step < -STEP_MAX;
 			s->step[reg] = step;
 			s->at[reg] = (uint8_t)n;
 			written &= ~(1u << reg);
@@ -126,8 +127,9 @@ static void find_distance(struct emitter *e, const struct steps *s)
 	bool is_compare = r->kind == RECIPE_COMPARE;
 
 	e->loop.step = 0;
-	if (r->size != 8 || r->has_value || !(is_compare || (r->kind == RECIPE_SUB && r->has_imm)) ||
-	    s->varies[dst] || (!r->has_imm && s->varies[src]))
+	if (r->size != 8 || r->has_value ||
+	    !(is_compare || (r->kind == RECIPE_SUB && r->has_imm)) || s->varies[dst] ||
+	    (!r->has_imm && s->varies[src]))
 		return;
 	e->loop.step = s->step[dst] - (r->has_imm ? 0 : s->step[src]);
 }
