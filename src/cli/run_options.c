@@ -437,6 +437,11 @@ static const struct option_row rows[] = {
 	 .apply = apply_publish,
 	 .help = "a port of the host, of its loopback addresses unless ADDR is given, leads to a "
 		 "port of the guest; tcp or udp; ranges A-B; may be repeated"},
+	{.name = "no-dhcp",
+	 .key = "init.dhcp",
+	 .text = "false",
+	 .apply = apply_flag,
+	 .help = "bantam's own init in the guest does not ask for addresses"},
 	{.name = "nodefaults",
 	 .key = "nodefaults",
 	 .text = "true",

@@ -16,8 +16,13 @@
 #define IPV6_OPTIONS   6  /* headers before the upper layer; more is no honest packet */
 #define TCP_HEADER     20u
 #define TCP_FLAG_FIN   0x01
+#define TCP_FLAG_SYN   0x02
 #define TCP_FLAG_PUSH  0x08
 #define TCP_FLAG_CWR   0x80
+#define TCP_OPTION_END 0
+#define TCP_OPTION_NOP 1
+#define TCP_OPTION_MSS 2
+#define TCP_MSS_BYTES  4 /* kind, length, value */
 #define FRAGMENT_UNIT  8
 #define HEADERS_MAX    256 /* Ethernet, VLAN, IPv4 with options, TCP with options: 14+4+60+60 */
 #define IPV4_DONT_FRAG 0x4000
@@ -123,6 +128,26 @@ int frame_parse(const uint8_t *frame, size_t len, struct frame_layout *l)
 		return -EINVAL;
 	l->payload = (uint16_t)(l->l4 + header);
 	return 0;
+}
+
+uint8_t *frame_find_mss(uint8_t *frame, const struct frame_layout *l)
+{
+	uint8_t *at = frame + l->l4 + TCP_HEADER, *end = frame + l->payload;
+
+	if (!(frame[l->l4 + 13] & TCP_FLAG_SYN))
+		return NULL;
+	while (at < end && *at != TCP_OPTION_END) {
+		if (*at == TCP_OPTION_NOP) {
+			at++;
+			continue;
+		}
+		if (end - at < 2 || at[1] < 2 || at[1] > end - at)
+			return NULL;
+		if (*at == TCP_OPTION_MSS)
+			return at[1] == TCP_MSS_BYTES ? at + 2 : NULL;
+		at += at[1];
+	}
+	return NULL;
 }
 
 /* ---- checksums ---- */

@@ -30,6 +30,12 @@ struct frame_layout {
  */
 int frame_parse(const uint8_t *frame, size_t len, struct frame_layout *layout);
 
+/*
+ * Where the SYN of a TCP connection offers its segment size, two bytes in network order; NULL when the
+ * frame is none or offers none. layout is of a TCP packet that is no fragment.
+ */
+uint8_t *frame_find_mss(uint8_t *frame, const struct frame_layout *layout);
+
 /* The Internet checksum's sum (RFC 1071) of len bytes, added to sum; not folded, not inverted. */
 uint64_t checksum_add(uint64_t sum, const uint8_t *data, size_t len);
 

@@ -29,16 +29,11 @@
 #include "base/list.h"
 #include "base/log.h"
 
-#define SLIRP_MTU	   65520u	    /* just below its IF_MTU_MAX, and a multiple of 16 */
-#define SLIRP_MSS	   (SLIRP_MTU - 60) /* fits behind IPv6 and TCP headers too */
-#define EVENTS_PER_POLL	   64
-#define IDLE_TIMEOUT_MS	   1000	     /* libslirp's answer when it has no timer running */
-#define BACKLOG_BYTES_MAX  (4 * MIB) /* some 60 connections' windows */
-#define TCP_FLAG_SYN	   0x02
-#define TCP_OPTION_END	   0
-#define TCP_OPTION_NOP	   1
-#define TCP_OPTION_MSS	   2
-#define TCP_OPTION_MSS_LEN 4
+#define SLIRP_MTU	  65520u	   /* just below its IF_MTU_MAX, and a multiple of 16 */
+#define SLIRP_MSS	  (SLIRP_MTU - 60) /* fits behind IPv6 and TCP headers too */
+#define EVENTS_PER_POLL	  64
+#define IDLE_TIMEOUT_MS	  1000	    /* libslirp's answer when it has no timer running */
+#define BACKLOG_BYTES_MAX (4 * MIB) /* some 60 connections' windows */
 
 /* A descriptor libslirp waits for. */
 struct wanted {
@@ -358,27 +353,6 @@ static void user_receive_more(struct net_dev *n)
 
 /* ---- guest to host ---- */
 
-/* Where a SYN's offer of a segment size is, or NULL. */
-static uint8_t *find_mss(uint8_t *frame, const struct frame_layout *l)
-{
-	uint8_t *at = frame + l->l4 + 20, *end = frame + l->payload;
-
-	if (!(frame[l->l4 + 13] & TCP_FLAG_SYN))
-		return NULL;
-	while (at < end && *at != TCP_OPTION_END) {
-		if (*at == TCP_OPTION_NOP) {
-			at++;
-			continue;
-		}
-		if (end - at < 2 || at[1] < 2 || at[1] > end - at)
-			return NULL;
-		if (*at == TCP_OPTION_MSS)
-			return at[1] == TCP_OPTION_MSS_LEN ? at + 2 : NULL;
-		at += at[1];
-	}
-	return NULL;
-}
-
 static void finish_tcp_sum(uint8_t *frame, const struct frame_layout *l)
 {
 	size_t len = l->end - l->l4;
@@ -399,7 +373,7 @@ static int prepare(struct user_net *u, size_t len, const struct net_offload *o)
 	struct frame_layout l;
 	bool is_tcp = !frame_parse(u->frame, len, &l) && l.proto == IP_PROTO_TCP && !l.is_fragment;
 	unsigned needed = l.is_ipv6 ? NET_CAN_TSO6 : NET_CAN_TSO4;
-	uint8_t *mss = is_tcp && u->guest_can & needed ? find_mss(u->frame, &l) : NULL;
+	uint8_t *mss = is_tcp && u->guest_can & needed ? frame_find_mss(u->frame, &l) : NULL;
 
 	if (!mss && !(is_tcp && o->gso))
 		return offload_finish_checksum(u->frame, len, o);
