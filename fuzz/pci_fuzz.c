@@ -110,7 +110,10 @@ static void add_toy(struct fuzz_machine *m, unsigned i)
 	pci_add_bar(&t->f, 2, PCI_BAR_MEM64, 0x4000, &toy_ops, t);
 	t->cap = pci_add_capability(&t->f, cap, NULL, sizeof(cap));
 	pci_hook_capability(&t->f, t->cap, 4, 4, &window_ops, t);
-	pci_add_msix(&t->f, 4, 40);
+	if (i != 1)
+		pci_add_msix(&t->f, 4, 40);
+	if (i != 2)
+		pci_add_msi(&t->f);
 	BUG_ON(pci_root_add(m->root, &t->f, PCI_DEVICE_ANY, NULL));
 }
 

@@ -42,7 +42,7 @@ static const struct config_key keys[] = {
 	{.name = "virtio.msix",
 	 .type = CONFIG_BOOL,
 	 .fallback = "true",
-	 .help = "virtio devices on PCI have an interrupt vector per queue; false: one wire each"},
+	 .help = "virtio devices on PCI have an interrupt vector per queue; false: one each"},
 };
 
 void virtio_bus_register_keys(struct config *cfg)

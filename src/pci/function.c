@@ -252,7 +252,7 @@ uint64_t pci_bar_address(struct pci_function *f, unsigned index)
 
 static void drive_intx_locked(struct pci_function *f)
 {
-	bool is_raised = f->intx_level && f->root && !pci_msix_is_on(f) &&
+	bool is_raised = f->intx_level && f->root && !pci_msix_is_on(f) && !pci_msi_is_on(f) &&
 			 !(pci_command(f) & PCI_COMMAND_INTX_DISABLE);
 
 	f->config[PCI_STATUS] &= (uint8_t)~PCI_STATUS_INTX;
@@ -266,6 +266,8 @@ static void drive_intx_locked(struct pci_function *f)
 void pci_intx_set(struct pci_function *f, bool level)
 {
 	pthread_mutex_lock(&f->lock);
+	if (level && !f->intx_level)
+		pci_msi_signal(f);
 	f->intx_level = level;
 	drive_intx_locked(f);
 	pthread_mutex_unlock(&f->lock);
@@ -314,15 +316,19 @@ static bool take_effect_locked(struct pci_function *f)
 	unsigned done = map_bars_locked(f);
 
 	drive_intx_locked(f);
+	pci_msi_control_changed(f);
 	pci_msix_control_changed(f);
 	tell_changed(f);
 	return done & BARS_LEFT;
 }
 
-/* Registers with effects: command, BARs and the control word of MSI-X. */
+/* Registers with effects: command, BARs, control of MSI-X and all of MSI. */
 static bool has_effects(const struct pci_function *f, unsigned offset)
 {
 	unsigned dword = ALIGN_DOWN(offset, 4);
+
+	if (f->msi_cap && dword >= f->msi_cap && dword - f->msi_cap < PCI_MSI_CAP_SIZE)
+		return true;
 
 	return dword == PCI_COMMAND || (f->msix_cap && dword == f->msix_cap) ||
 	       (dword >= PCI_BARS && dword < PCI_BARS + 4 * PCI_NR_BARS);
@@ -380,6 +386,7 @@ void pci_function_reset(struct pci_function *f)
 	pthread_mutex_lock(&f->lock);
 	memcpy(f->config, f->initial, sizeof(f->config));
 	f->intx_level = false;
+	f->msi_is_pending = false;
 	pci_msix_reset(f);
 	bool has_left = take_effect_locked(f);
 	pthread_mutex_unlock(&f->lock);
@@ -396,6 +403,7 @@ void pci_function_state(struct pci_function *f, struct state *s)
 	memcpy(config, f->config, sizeof(config));
 	state_bytes(s, config, sizeof(config));
 	state_bool(s, &f->intx_level);
+	state_bool(s, &f->msi_is_pending);
 	pci_msix_state(f, s);
 	if (state_is_loading(s)) {
 		for (unsigned i = 0; i < sizeof(config); i++)

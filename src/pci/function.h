@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A PCI function (PCI Local Bus 3.0, chapter 6): 256 bytes of configuration space, BARs,
- * capabilities, INTx and MSI-X. A device embeds one, describes it with the functions of the first
+ * capabilities, INTx, MSI and MSI-X. A device embeds one, describes it with the functions of the first
  * group, in any order, puts it on a root (pci/root.h) and from then on serves its BARs and
  * interrupts.
  *
@@ -105,6 +105,9 @@ struct pci_function {
 	bool intx_level;     /* what the owner wants */
 	bool intx_is_raised; /* what is seen outside */
 
+	uint8_t msi_cap;     /* 0: none */
+	bool msi_is_pending; /* also a bit of the capability */
+
 	uint8_t msix_cap; /* 0: none */
 	uint8_t msix_bar;
 	unsigned nr_vectors;
@@ -143,6 +146,9 @@ unsigned pci_add_capability(struct pci_function *f, const void *bytes, const voi
 void pci_hook_capability(struct pci_function *f, unsigned cap, unsigned start, unsigned len,
 			 const struct pci_cap_ops *ops, void *ctx);
 
+/* MSI with one vector: a message instead of INTx, at each rise, once the guest turned it on. */
+void pci_add_msi(struct pci_function *f);
+
 /*
  * MSI-X with nr_vectors, 1 .. PCI_MSIX_VECTORS_MAX: adds the capability, and 32-bit memory BAR bar
  * for table and pending bits, which this file serves.
@@ -162,7 +168,7 @@ void pci_function_state(struct pci_function *f, struct state *s);
 
 /* ---- use: any thread ---- */
 
-/* INTx: seen by the guest unless it disabled it or MSI-X is on. */
+/* INTx: seen by the guest unless it disabled it or MSI-X is on. With MSI on a rise is a message. */
 void pci_intx_set(struct pci_function *f, bool level);
 
 /* True once the guest has enabled MSI-X: interrupts must then go to vectors. */

@@ -47,6 +47,12 @@ void pci_map_bars(struct pci_function *f);
 void pci_function_enter(struct pci_function *f, struct pci_root *root, unsigned devfn);
 void pci_function_leave(struct pci_function *f);
 
+/* ---- msi.c; all locked ---- */
+
+bool pci_msi_is_on(const struct pci_function *f);
+void pci_msi_signal(struct pci_function *f);
+void pci_msi_control_changed(struct pci_function *f); /* or the command register did */
+
 /* ---- msix.c; all locked ---- */
 
 bool pci_msix_is_on(const struct pci_function *f);

@@ -41,8 +41,21 @@
 #define PCI_BAR_IO_FLAGS	0x3u /* bits below the address */
 #define PCI_BAR_MEMORY_FLAGS	0xfu
 
+#define PCI_CAP_ID_MSI	  0x05
 #define PCI_CAP_ID_VENDOR 0x09
 #define PCI_CAP_ID_MSIX	  0x11
+
+/* MSI capability with 64-bit address and mask bits, 6.8.1. */
+#define PCI_MSI_CONTROL		 0x02
+#define PCI_MSI_ADDRESS		 0x04
+#define PCI_MSI_UPPER		 0x08
+#define PCI_MSI_DATA		 0x0c
+#define PCI_MSI_MASK		 0x10
+#define PCI_MSI_PENDING		 0x14
+#define PCI_MSI_CAP_SIZE	 0x18
+#define PCI_MSI_CONTROL_ENABLE	 BIT(0)
+#define PCI_MSI_CONTROL_64BIT	 BIT(7)
+#define PCI_MSI_CONTROL_MASKABLE BIT(8)
 
 /* MSI-X capability and table entry, 6.8.2. */
 #define PCI_MSIX_CONTROL	0x02

@@ -552,6 +552,8 @@ static void init_function(struct virtio_pci *p, bool has_msix)
 	p->nr_vectors = has_msix ? d->nr_queues + 1 : 0;
 	if (has_msix)
 		pci_add_msix(&p->function, BAR_MSIX, p->nr_vectors);
+	else
+		pci_add_msi(&p->function);
 }
 
 struct device *virtio_pci_new(struct virtio_device *d, const struct virtio_pci_params *params,

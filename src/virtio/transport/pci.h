@@ -2,7 +2,7 @@
 /*
  * virtio over PCI, without the legacy interface (virtio 1.2, section 4.1): the registers are in one
  * BAR, each queue has a doorbell of its own, and interrupts are MSI-X vectors for the configuration
- * and every queue, or fewer when the driver wants that, or INTx.
+ * and every queue, or fewer when the driver wants that, or MSI, or INTx.
  *
  * Left out: a device whose function may not master the bus still serves its queues.
  */
@@ -26,7 +26,7 @@ struct virtio_pci_params {
 	struct pci_root *root;
 	unsigned device;	    /* number on the bus, or PCI_DEVICE_ANY */
 	unsigned index;		    /* which of its type, for saved state */
-	bool has_msix;		    /* false: INTx alone */
+	bool has_msix;		    /* false: MSI with one vector, and INTx */
 	struct doorbells doorbells; /* set may be NULL */
 };
 
