@@ -54,7 +54,7 @@ UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
 GUEST_SRCS := $(sort $(wildcard tests/guest/*.S tests/guest/*.c))
 GUESTS     := $(addprefix $(BUILD)/,$(addsuffix .elf,$(basename $(GUEST_SRCS))))
 
-.PHONY: all run check check-cpu check-unit check-san bench fuzz clean deps
+.PHONY: all run check check-cpu check-sandbox check-unit check-san bench fuzz clean deps
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/bantam
@@ -195,6 +195,10 @@ check-cpu: $(BUILD)/tests/cpu/compare
 .PHONY: check-share
 check-share: all
 	@BUILD=$(BUILD) FILES=20000 tests/e2e/share.sh
+
+# A hundred sandboxes one after the other.
+check-sandbox: all
+	@BUILD=$(BUILD) SANDBOX_RUNS=100 SANDBOX_SECONDS=3600 tests/e2e/sandbox.sh
 
 check-unit: $(UNIT_BINS)
 	@failed=0; for t in $(UNIT_BINS); do $$t || failed=1; done; exit $$failed

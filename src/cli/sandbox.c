@@ -37,6 +37,9 @@
 /* A serial line has no room to speak of behind it, and what does not fit is lost. */
 #define SERIAL_WINDOW 2048
 
+/* The self-tests of the crypto drivers are a fifth of a boot, and say nothing about the command. */
+#define KERNEL_PARAMS "quiet cryptomgr.notests"
+
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 extern char **environ;
@@ -266,7 +269,7 @@ static int configure(const struct sandbox_request *r, const struct wires *w, str
 	if (!rc)
 		rc = set_channel(cfg, "serial.0.channel", w->console[0], err);
 	if (!rc)
-		rc = set_default(cfg, "kernel.params", "quiet", err);
+		rc = set_default(cfg, "kernel.params", KERNEL_PARAMS, err);
 	return rc ? rc : config_set(cfg, "reboot", "false", err);
 }
 

@@ -1,0 +1,128 @@
+#!/bin/bash
+# `bantam sandbox` is a command's wrapper that nobody notices: status, streams, arguments, environment
+# and folder are exact, the host's files stay as they are, and nothing is left behind. Then as many runs
+# as SANDBOX_SECONDS (15) allow, at most SANDBOX_RUNS (100). Also `bantam run` with nothing to boot from.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/e2e-lib.sh
+
+bantam=$(realpath "$bantam")
+cloud=$(kernel cloud-amd64)
+generic=$(kernel amd64)
+[ -f "$cloud" ] && [ -f "$generic" ] || { echo "no kernels"; exit 1; }
+image=$cloud
+name=sandbox-test-$$
+export TMPDIR=$work/tmp XDG_DATA_HOME=$work/tmp XDG_RUNTIME_DIR=$work/tmp
+mkdir "$TMPDIR"
+
+# sandbox ARGUMENT...: runs it within 60 s; sets status.
+sandbox() {
+	timeout -k 5 60 "$bantam" sandbox --accel "${ACCEL:-soft}" --name "$name" -k "$image" "$@"
+	status=$?
+}
+
+# ---- status ----
+sandbox true
+expect_status 0 true
+sandbox -- sh -c 'exit 42'
+expect_status 42 "exit 42"
+sandbox -- sh -c 'kill -TERM $$'
+expect_status 143 "a command that a signal ends"
+sandbox -- no-such-command 2>"$work/err"
+expect_status 127 "a command that is not there"
+grep -q 'no-such-command: no such file' "$work/err" || fault "no word on stderr of a missing command"
+sandbox -- /etc/hostname 2>"$work/err"
+expect_status 126 "a file that is no program"
+
+# ---- streams ----
+head -c 300000 /dev/urandom >"$work/bytes"
+sandbox -- sh -c 'cat; echo error >&2' <"$work/bytes" >"$work/out" 2>"$work/err"
+cmp "$work/bytes" "$work/out" || fault "bytes through stdin and stdout differ"
+[ "$(cat "$work/err")" = error ] || fault "stderr is '$(cat "$work/err")'"
+image=$generic
+sandbox -- sh -c 'grep -w / /proc/mounts | grep -q overlay && cat "$1"' sh "$work/bytes" >"$work/out" 2>"$work/err"
+expect_status 0 "generic kernel"
+cmp "$work/bytes" "$work/out" || fault "bytes of a file on the root share differ"
+[ ! -s "$work/err" ] || fault "stderr of a quiet command: $(cat "$work/err")"
+image=$cloud
+# The reader leaves: the command dies of SIGPIPE.
+{ sandbox -- sh -c 'yes || exit $?'; echo "$status" >"$work/status"; } 2>/dev/null | head -n 1 >"$work/out"
+[ "$(cat "$work/status")" = 141 ] || fault "a broken pipe gives $(cat "$work/status"), not 141"
+
+# ---- words, variables, folder ----
+odd=$'two\nlines' quotes="it's \"\$HOME\" \\ *"
+mkdir "$work/a b"
+(cd "$work/a b" && PASSED=yes sandbox --env SET='x y' --env PASSED --env NOT_THERE \
+	-- sh -c 'printf "%s|" "$@"; printf "%s %s %s %s" "$SET" "$PASSED" "${NOT_THERE-none}" "$(pwd)"' sh "$odd" "$quotes" "" --rw) >"$work/out"
+[ "$(cat "$work/out")" = "$odd|$quotes||--rw|x y yes none $(realpath "$work")/a b" ] || fault "words arrive as $(cat "$work/out")"
+
+# ---- what may be written ----
+mkdir "$work/rw"
+sandbox --rw "$work/rw" -- sh -c 'echo new >"$1/rw/file" && echo changed >"$1/bytes" && cat "$1/bytes"' sh "$work" >"$work/out"
+expect_status 0 "writing"
+[ "$(cat "$work/rw/file")" = new ] || fault "a file written below --rw is not there"
+[ "$(cat "$work/out")" = changed ] || fault "a file in the overlay does not change"
+[ "$(stat -c %s "$work/bytes")" = 300000 ] || fault "a file of the host was changed"
+
+# ---- network ----
+sandbox -- sh -c 'ls /sys/class/net' >"$work/out"
+[ "$(cat "$work/out")" = lo ] || fault "network cards without --net: $(cat "$work/out")"
+
+# ---- time and signals ----
+sandbox --timeout 0.5s sleep 100 2>"$work/err"
+expect_status 124 "--timeout"
+sandbox -- sh -c 'trap "echo asked; exit 9" INT; echo ready; while :; do sleep 0.1; done' >"$work/out" &
+job=$!
+for _ in $(seq 400); do
+	grep -q ready "$work/out" && break
+	sleep 0.1
+done
+kill -INT "$(pgrep -P "$(pgrep -P $job)")" || fault "no bantam to interrupt"
+wait $job
+grep -q asked "$work/out" || fault "a signal is not passed on"
+
+# ---- mistakes ----
+sandbox --rw /no/such/folder true 2>"$work/err"
+expect_status 125 "--rw of nothing"
+[ "$(cat "$work/err")" = "bantam: --rw: folder '/no/such/folder': No such file or directory" ] || fault "says $(cat "$work/err")"
+sandbox -p 'quiet panic=-1 rdinit=/none' true 2>"$work/err"
+expect_status 125 "a guest that panics"
+grep -q 'Kernel panic' "$work/err" || fault "the panic is not shown: $(cat "$work/err")"
+
+# ---- a terminal ----
+script -qec "stty rows 33 cols 101; timeout 60 $bantam sandbox --accel soft -k $cloud -- sh -c 'tty; stty size; echo \$TERM'" \
+	/dev/null </dev/null >"$work/out"
+tr -d '\r' <"$work/out" | grep -qx '33 101' || fault "the terminal's size: $(cat "$work/out")"
+grep -q /dev/pts/0 "$work/out" || fault "no terminal: $(cat "$work/out")"
+
+# ---- bantam run alone ----
+{
+	for _ in $(seq 100); do
+		grep -q 'root@' "$work/console" 2>/dev/null && break
+		sleep 0.2
+	done
+	echo 'echo address $(ip -4 -o addr show eth0 | grep -c 10.0.2.15); grep nameserver /etc/resolv.conf; touch /here && echo written; exit 5'
+	sleep 2
+} | timeout -k 5 60 "$bantam" run --accel "${ACCEL:-soft}" --name "$name" -p quiet -k "$cloud" >"$work/console" 2>"$work/err"
+status=$?
+expect_status 0 "run on the host's files"
+sed 's/\r$//; s/\x1b\[[?0-9]*[a-z]//g; s/\r//g' <"$work/console" >"$work/console.txt"
+for line in 'address 1' 'nameserver 10.0.2.3' written 'bantam: the shell ended with status 5'; do
+	grep -q "^$line\$" "$work/console.txt" || fault "run: no line '$line': $(tail -n 20 "$work/console.txt")"
+done
+[ ! -e /here ] || fault "run changed the host's /"
+
+# ---- again and again ----
+start=$SECONDS runs=0
+while [ $runs -lt "${SANDBOX_RUNS:-100}" ] && [ $((SECONDS - start)) -lt "${SANDBOX_SECONDS:-15}" ]; do
+	wanted=$((runs * 7 % 256))
+	found=$(sandbox -- sh -c "echo $runs; exit $wanted"; echo $status)
+	[ "$found" = "$runs"$'\n'"$wanted" ] || fault "run $runs: '$found'"
+	runs=$((runs + 1))
+done
+echo "$runs runs in $((SECONDS - start)) s"
+left=$(pgrep -f "name $name" | tr '\n' ' ')
+[ -z "$left" ] || fault "processes left: $left"
+left=$(ls -A "$TMPDIR")
+[ -z "$left" ] || fault "files left: $left"
+finish
