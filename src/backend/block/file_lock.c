@@ -7,11 +7,19 @@
  */
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backend/block/block_impl.h"
 #include "base/base.h"
 #include "base/log.h"
+
+/*
+ * The kernel closes the files of a killed process a moment after its death, when the last of its
+ * requests has ended. So a lock is asked for more than once.
+ */
+#define PATIENCE_MS 1000
+#define RETRY_MS    10
 
 enum { DOES = 100, FORBIDS = 200 };
 enum { CONSISTENT_READ = 0, WRITE = 1, RESIZE = 3 };
@@ -28,6 +36,13 @@ static struct flock byte_lock(short type, uint8_t byte)
 	return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 }
 
+static void unlock(int fd)
+{
+	struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = DOES, .l_len = 200};
+
+	fcntl(fd, F_OFD_SETLK, &all);
+}
+
 static int refuse(const char *path, bool is_read_only, struct error *err)
 {
 	if (is_read_only)
@@ -39,7 +54,8 @@ static int refuse(const char *path, bool is_read_only, struct error *err)
 			 path);
 }
 
-int block_lock(int fd, const char *path, bool is_read_only, struct error *err)
+/* One attempt; a failed one may leave locks behind. */
+static int try_lock(int fd, const char *path, bool is_read_only, struct error *err)
 {
 	const uint8_t *holds = is_read_only ? reader_holds : writer_holds;
 	const uint8_t *minds = is_read_only ? reader_minds : writer_minds;
@@ -65,4 +81,17 @@ int block_lock(int fd, const char *path, bool is_read_only, struct error *err)
 			return refuse(path, is_read_only, err);
 	}
 	return 0;
+}
+
+int block_lock(int fd, const char *path, bool is_read_only, struct error *err)
+{
+	const struct timespec pause = {.tv_nsec = RETRY_MS * (long)NS_PER_MS};
+	int rc = try_lock(fd, path, is_read_only, err);
+
+	for (unsigned waited = 0; rc && waited < PATIENCE_MS; waited += RETRY_MS) {
+		unlock(fd);
+		nanosleep(&pause, NULL);
+		rc = try_lock(fd, path, is_read_only, err);
+	}
+	return rc;
 }

@@ -65,7 +65,7 @@ int qcow2_damaged(struct qcow2 *q, const char *fmt, ...)
 
 static bool overlaps(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
 {
-	return a < b + b_len && b < a + a_len;
+	return a_len && b_len && a < b + b_len && b < a + a_len;
 }
 
 bool qcow2_is_metadata(const struct qcow2 *q, uint64_t offset, uint64_t len)

@@ -218,6 +218,9 @@ static int get_or_add_block(struct qcow2 *q, uint64_t i, struct qcow2_table **t)
 		rc = get_block(q, i, t);
 	if (rc || *t)
 		return rc;
+	/* Its first cluster is free, as all of the range is, unless the counts are wrong. */
+	if (qcow2_is_metadata(q, i << q->ref_bits << q->cluster_bits, q->cluster_size))
+		return qcow2_damaged(q, "the clusters of its own tables are not counted");
 	*t = add_block(q, (unsigned)i, i << q->ref_bits);
 	set_count(q, *t, 0, 1);
 	set_reftable(q, (unsigned)i, (*t)->offset);
@@ -300,6 +303,8 @@ int qcow2_alloc(struct qcow2 *q, uint64_t *nr, uint64_t *offset, bool *is_fresh)
 			cluster = (cluster | mask) + 1;
 	}
 	cluster = (cluster & ~mask) + i;
+	if (qcow2_is_metadata(q, cluster << q->cluster_bits, n << q->cluster_bits))
+		return qcow2_damaged(q, "the clusters of its own tables are counted as free");
 	take_run(q, t, i, n);
 	q->free_hint = cluster + n;
 	*offset = cluster << q->cluster_bits;
@@ -343,6 +348,10 @@ int qcow2_alloc_row(struct qcow2 *q, uint64_t nr, uint64_t *offset)
 				i += (unsigned)n + 1;
 				continue;
 			}
+			if (qcow2_is_metadata(q, ((range << q->ref_bits) + i) << q->cluster_bits,
+					      nr << q->cluster_bits))
+				return qcow2_damaged(
+					q, "the clusters of its own tables are counted as free");
 			take_run(q, t, i, nr);
 			*offset = ((range << q->ref_bits) + i) << q->cluster_bits;
 			q->fresh_from = max(q->fresh_from, *offset + (nr << q->cluster_bits));
