@@ -2,7 +2,9 @@
 #include "cli/resolve.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -30,6 +32,15 @@ void host_facts_get(struct host_facts *host)
 		host->ram_bytes = (uint64_t)pages * (uint64_t)page_size;
 	if (!uname(&name))
 		snprintf(host->release, sizeof(host->release), "%s", name.release);
+
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	snprintf(host->kernels[0], sizeof(host->kernels[0]), "/boot/vmlinuz-*");
+	if (cache && *cache == '/')
+		snprintf(host->kernels[1], sizeof(host->kernels[1]), "%s/bantam/*/boot/vmlinuz-*",
+			 cache);
+	else if (home && *home == '/')
+		snprintf(host->kernels[1], sizeof(host->kernels[1]),
+			 "%s/.cache/bantam/*/boot/vmlinuz-*", home);
 }
 
 static int set_number(struct config *cfg, const char *key, uint64_t value, struct error *err)
@@ -107,7 +118,29 @@ static bool is_regular_file(const char *path)
 	return !stat(path, &st) && S_ISREG(st.st_mode);
 }
 
-/* KT-22. */
+/* The newest regular file a pattern matches, going by its name; to be freed. NULL: there is none. */
+static char *newest(const char *pattern)
+{
+	const char *found = NULL, *found_name = NULL;
+	glob_t paths;
+
+	if (glob(pattern, 0, NULL, &paths))
+		return NULL;
+	for (size_t i = 0; i < paths.gl_pathc; i++) {
+		const char *name = strrchr(paths.gl_pathv[i], '/') + 1;
+
+		if (is_regular_file(paths.gl_pathv[i]) && !access(paths.gl_pathv[i], R_OK) &&
+		    (!found || strverscmp(name, found_name) > 0)) {
+			found = paths.gl_pathv[i];
+			found_name = name;
+		}
+	}
+	char *copy = found ? mem_strdup(found) : NULL;
+	globfree(&paths);
+	return copy;
+}
+
+/* KT-22; then any kernel there is. */
 static int find_kernel(struct config *cfg, const struct host_facts *host, struct error *err)
 {
 	char vmlinuz[96], bzimage[96];
@@ -124,8 +157,21 @@ static int find_kernel(struct config *cfg, const struct host_facts *host, struct
 		}
 		buf_printf(&list, " %s", places[i]);
 	}
+	for (unsigned i = 0; i < ARRAY_SIZE(host->kernels) && *host->kernels[i]; i++) {
+		char *path = newest(host->kernels[i]);
+
+		if (path) {
+			int rc = config_set(cfg, "kernel.path", path, err);
+
+			free(path);
+			buf_free(&list);
+			return rc;
+		}
+		buf_printf(&list, " %s", host->kernels[i]);
+	}
 	error_set(err, -EINVAL,
-		  "Fatal: could not find default kernel image in:%s; name one with --kernel FILE",
+		  "Fatal: could not find default kernel image in:%s; install "
+		  "linux-image-cloud-amd64 or name one with --kernel FILE",
 		  buf_text(&list));
 	buf_free(&list);
 	return -EINVAL;

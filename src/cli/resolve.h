@@ -16,6 +16,8 @@ struct host_facts {
 	unsigned online_cpus;
 	uint64_t ram_bytes; /* 0: unknown */
 	char release[65];   /* of the running kernel */
+	/* Where kernels of other releases are, as patterns of glob(7); the newest is taken. */
+	char kernels[2][256];
 	int pid;
 };
 

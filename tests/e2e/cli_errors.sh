@@ -101,9 +101,12 @@ refuse $config "$work/bad.conf line 2: Invalid value for memory.size: 'huge' (mu
 # ---- kernel search ----
 cd "$work" || exit 1
 release=$(uname -r)
-if [ ! -e "/boot/vmlinuz-$release" ] && [ ! -e "/boot/bzImage-$release" ]; then
-	refuse $config "Fatal: could not find default kernel image in: ./bzImage arch/x86/boot/bzImage \
-../../arch/x86/boot/bzImage /boot/vmlinuz-$release /boot/bzImage-$release; name one with --kernel FILE" run
+if ! ls /boot/vmlinuz-* /boot/bzImage-* >/dev/null 2>&1; then
+	XDG_CACHE_HOME=$work refuse $config "Fatal: could not find default kernel image in: ./bzImage arch/x86/boot/bzImage \
+../../arch/x86/boot/bzImage /boot/vmlinuz-$release /boot/bzImage-$release /boot/vmlinuz-* $work/bantam/*/boot/vmlinuz-*; \
+install linux-image-cloud-amd64 or name one with --kernel FILE" run
+else
+	echo "the list of places without a kernel is left to the unit test: this host has one in /boot"
 fi
 refuse $config "kernel.path is not set and kernel.search is off" run -o kernel.search=off
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -16,7 +17,8 @@
 #include "config/config.h"
 #include "machine/keys.h"
 
-static const struct host_facts big_host = {8, 64 * GIB, "1.2.3-none", 77};
+static const struct host_facts big_host = {
+	.online_cpus = 8, .ram_bytes = 64 * GIB, .release = "1.2.3-none", .pid = 77};
 
 static struct config *tree(const char *const *options)
 {
@@ -52,7 +54,8 @@ static void nothing_given_takes_the_hosts_cpus(void **state)
 
 static void default_memory_is_at_most_80_percent(void **state)
 {
-	const struct host_facts small = {2, 256 * MIB, "x", 1}, unknown = {2, 0, "x", 1};
+	const struct host_facts small = {.online_cpus = 2, .ram_bytes = 256 * MIB},
+				unknown = {.online_cpus = 2};
 	struct config *cfg = TREE("cpus=2"), *other = TREE("cpus=2");
 
 	resolve(cfg, &small);
@@ -105,17 +108,31 @@ static void no_kernel_lists_the_places(void **state)
 	assert_non_null(mkdtemp(dir));
 	assert_int_equal(chdir(dir), 0);
 	assert_int_equal(resolve_kernel(cfg, &big_host, &err), -EINVAL);
-	assert_string_equal(err.text,
-			    "Fatal: could not find default kernel image in: ./bzImage "
-			    "arch/x86/boot/bzImage ../../arch/x86/boot/bzImage "
-			    "/boot/vmlinuz-1.2.3-none /boot/bzImage-1.2.3-none; name one with "
-			    "--kernel FILE");
+	assert_string_equal(err.text, "Fatal: could not find default kernel image in: ./bzImage "
+				      "arch/x86/boot/bzImage ../../arch/x86/boot/bzImage "
+				      "/boot/vmlinuz-1.2.3-none /boot/bzImage-1.2.3-none; install "
+				      "linux-image-cloud-amd64 or name one with --kernel FILE");
 	assert_int_equal(mkdir("bzImage", 0700), 0); /* a folder does not count */
 	assert_int_equal(resolve_kernel(cfg, &big_host, &err), -EINVAL);
 	assert_int_equal(resolve_kernel(off, &big_host, &err), -EINVAL);
 	assert_string_equal(err.text, "kernel.path is not set and kernel.search is off");
 
 	assert_int_equal(rmdir("bzImage"), 0);
+
+	/* Kernels of other releases: the newest, and no folder. */
+	struct host_facts more = big_host;
+	snprintf(more.kernels[0], sizeof(more.kernels[0]), "%s/none-*", dir);
+	snprintf(more.kernels[1], sizeof(more.kernels[1]), "%s/vmlinuz-*", dir);
+	close(open("vmlinuz-6.9", O_CREAT | O_WRONLY, 0600));
+	close(open("vmlinuz-6.10", O_CREAT | O_WRONLY, 0600));
+	assert_int_equal(mkdir("vmlinuz-6.11", 0700), 0);
+	assert_int_equal(resolve_kernel(cfg, &more, &err), 0);
+	assert_string_equal(strrchr(config_text(cfg, "kernel.path"), '/'), "/vmlinuz-6.10");
+	config_unset(cfg, "kernel.path");
+	assert_int_equal(rmdir("vmlinuz-6.11"), 0);
+	unlink("vmlinuz-6.9");
+	unlink("vmlinuz-6.10");
+
 	close(open("bzImage", O_CREAT | O_WRONLY, 0600));
 	close(open("vmlinux", O_CREAT | O_WRONLY, 0600));
 	assert_int_equal(resolve_kernel(cfg, &big_host, &err), 0);
