@@ -228,6 +228,22 @@ static int apply_channel(void *ctx, const struct option_row *row, const char *va
 	return set(cfg_of(ctx), name, end + 1, err);
 }
 
+/* "CID[,PATH]" */
+static int apply_vsock(void *ctx, const struct option_row *row, const char *value,
+		       struct error *err)
+{
+	const char *comma = strchr(value, ',');
+	char *cid = mem_strdup(value);
+
+	if (comma)
+		cid[comma - value] = '\0';
+	int rc = set(cfg_of(ctx), "vsock.cid", cid, err);
+	free(cid);
+	if (!rc && comma)
+		rc = set(cfg_of(ctx), "vsock.path", comma + 1, err);
+	return rc;
+}
+
 /* "NAME=CHANNEL" is the next port that is not configured yet. */
 static int apply_port(void *ctx, const struct option_row *row, const char *value, struct error *err)
 {
@@ -408,6 +424,12 @@ static const struct option_row rows[] = {
 	 .apply = apply_port,
 	 .help = "a byte stream of the guest, /dev/virtio-ports/NAME there, and what it is "
 		 "connected to; may be repeated"},
+	{.name = "vsock",
+	 .arg = "CID[,PATH]",
+	 .key = "vsock.cid",
+	 .apply = apply_vsock,
+	 .help = "a virtio socket device; the host reaches the guest through the Unix socket PATH, "
+		 "and the guest port N of the host at PATH_N"},
 	{.name = "tty",
 	 .arg = "N",
 	 .key = "tty.N",

@@ -34,6 +34,7 @@ extern const struct part_type part_console;
 extern const struct part_type part_disk;
 extern const struct part_type part_rng;
 extern const struct part_type part_serial;
+extern const struct part_type part_vsock;
 extern const struct part_type part_share;
 
 void parts_register_keys(struct config *cfg);
