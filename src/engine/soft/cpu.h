@@ -268,7 +268,8 @@ struct cpu {
 		uint64_t value; /* from memory, that the last comparison was with (struct recipe) */
 		uintptr_t addends[RUNS_MAX];	/* of runs whose site is scattered */
 		uintptr_t streams[STREAMS_MAX]; /* what host addresses of streams count from */
-		uint32_t rounds;		/* of the loop that may be run without a check */
+		uint32_t rounds;		/* of a loop that may be run without a check */
+		uint64_t pace; /* what a register of the loop is when the check is due again */
 		uint64_t host_rsp;		/* of the thread's own stack */
 		struct cpu *self;
 		void *stack_token; /* sanitize_stack_begin() */

@@ -107,11 +107,6 @@ struct out *out_for_stream(struct emitter *e, uint8_t *site)
 	return out_new(e, OUT_STREAM, site);
 }
 
-void emit_stream_fails(struct emitter *e, uint8_t *site)
-{
-	out_for_stream(e, site);
-}
-
 /* A jump that is taken when the word at m is 0; what flags the guest needs stay. */
 static uint8_t *jump_if_zero(struct emitter *e, struct mem_ref m)
 {
@@ -347,9 +342,9 @@ static bool loop_join(struct emitter *e, uint8_t *site)
 		return false;
 	if (e->loop.top || e->in_streams) {
 		if (!e->o.is_full)
-			asm_patch(site, e->in_streams	? e->loop.rounds
-					: e->loop.check ? e->loop.check
-							: e->loop.top);
+			asm_patch(site, e->in_streams	 ? e->loop.rounds
+					: e->loop.second ? e->loop.second
+							 : e->loop.top);
 		return true;
 	}
 	if (e->loop.nr_sites == ARRAY_SIZE(e->loop.sites))
@@ -380,13 +375,15 @@ bool emit_stream_top(struct emitter *e)
 	/* Flags of the round before are worked out again, or not needed at all. */
 	if (!e->nr_streams || !e->recipe.is_valid || !recipe_lasts(e))
 		return false;
-	asm_align(&e->o, 0, 16);
-	e->loop.check = e->o.at;
 	flags_clobber(e);
+	asm_align(&e->o, 0, 16);
+	e->loop.second = e->o.at;
+	e->loop.not_due = emit_if_due(e, CC_NE);
+	e->loop.check = e->o.at;
 	out_new(e, OUT_LEAVE, compare_requests(e))->target = (int32_t)e->page_off;
 	emit_streams(e);
 	e->loop.rounds = e->o.at;
-	site = emit_round(e);
+	site = emit_if_due(e, CC_E);
 	if (!e->o.is_full)
 		asm_patch(site, e->loop.check);
 	return true;
@@ -395,17 +392,24 @@ bool emit_stream_top(struct emitter *e)
 void emit_loop_top(struct emitter *e)
 {
 	asm_align(&e->o, 0, 16);
-	e->loop.top = e->o.at;
 	for (unsigned n = 0; n < e->loop.nr_sites && !e->o.is_full; n++)
-		asm_patch(e->loop.sites[n], e->loop.check ? e->loop.check : e->o.at);
+		asm_patch(e->loop.sites[n], e->o.at);
 	loop_state(e);
+	if (e->loop.second) {
+		flags_clobber(e);
+		emit_first_rounds(e);
+		e->loop.top = e->o.at;
+		if (!e->o.is_full)
+			asm_patch(e->loop.not_due, e->loop.top);
+		return;
+	}
+	e->loop.top = e->o.at;
 	if (!e->recipe.is_valid || !recipe_lasts(e)) {
 		emit_poll(e, (int32_t)e->page_off, true, false);
 		return;
 	}
 	flags_clobber(e);
-	if (!e->loop.check)
-		out_new(e, OUT_LEAVE, compare_requests(e))->target = (int32_t)e->page_off;
+	out_new(e, OUT_LEAVE, compare_requests(e))->target = (int32_t)e->page_off;
 }
 
 void emit_branch(struct emitter *e, unsigned cc, int32_t target)
@@ -560,6 +564,7 @@ static void write_out(struct emitter *e, const struct out *out)
 		break;
 	case OUT_STREAM:
 		write_fill_before(e, out);
+		emit_due_in(e, 1);
 		asm_jmp_to(&e->o, e->loop.top);
 		break;
 	case OUT_UNKNOWN:

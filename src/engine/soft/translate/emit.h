@@ -63,6 +63,7 @@ struct translation;
 #define SITE_ADDEND(n)	(offsetof(struct cpu, sites) + (n)*16 + 8)
 #define FRAME_STREAMS	offsetof(struct cpu, translated.streams)
 #define FRAME_ROUNDS	offsetof(struct cpu, translated.rounds)
+#define FRAME_PACE	offsetof(struct cpu, translated.pace)
 #define FRAME_ADDENDS	offsetof(struct cpu, translated.addends)
 #define FRAME_SAVED_RCX offsetof(struct cpu, translated.saved_rcx)
 #define FRAME(offset)	MEM_BASE(H_RSP, offset)
@@ -190,10 +191,14 @@ struct emitter {
 	 */
 	struct {
 		bool is_possible;
-		unsigned last;	   /* the jump, or one of them */
-		int32_t step;	   /* by which what recipe compares comes closer; 0: unknown */
-		uint8_t *top;	   /* NULL while the first is written */
-		uint8_t *check;	   /* of streams, before the third copy; NULL: there is none */
+		unsigned last; /* the jump, or one of them */
+		unsigned pace; /* a register that moves by pace_step each round */
+		int32_t pace_step;
+		int32_t distance_step; /* by which what recipe compares comes closer; 0: unknown */
+		uint8_t *top;	       /* NULL while the first is written */
+		uint8_t *check;	       /* of streams, before the third copy; NULL: there is none */
+		uint8_t *second;   /* the end of a round of the second copy, if there is a third */
+		uint8_t *not_due;  /* displacement of the jump from there to top */
 		uint8_t *rounds;   /* start of the third copy */
 		uint8_t *sites[4]; /* jumps of the first */
 		unsigned nr_sites;

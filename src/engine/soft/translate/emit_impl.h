@@ -48,10 +48,17 @@ void emit_leave_unknown(struct emitter *e, uint8_t *site, int32_t target);
 
 /* Finds the streams of the loop: e->streams. */
 void streams_find(struct emitter *e);
-/* The check of all of them, and of how many rounds it is good for. RAX and RCX are used. */
+/*
+ * The check of all of them, and of how many rounds it is good for. This and the next ones use RAX and
+ * RCX, and flags.
+ */
 void emit_streams(struct emitter *e);
-/* The start of a round; returns the displacement of the jump taken when the check is due again. */
-uint8_t *emit_round(struct emitter *e);
+/* A jump on equal if the check is due, on not equal if it is not: cc says which. */
+uint8_t *emit_if_due(struct emitter *e, unsigned cc);
+/* The check will be due after so many rounds. */
+void emit_due_in(struct emitter *e, unsigned rounds);
+/* Before the second copy: to the check at once, or when the loop has shown that it is no short one. */
+void emit_first_rounds(struct emitter *e);
 /* The stream of i's memory operand in the third copy of a loop, or NULL; and the operand. */
 const struct stream *stream_of_access(const struct emitter *e, const struct insn *i, unsigned how);
 struct mem_ref stream_access(struct emitter *e, const struct insn *i, const struct stream *t);
@@ -60,8 +67,7 @@ struct mem_ref stream_access(struct emitter *e, const struct insn *i, const stru
  * the page, and the addend is in the frame at what is returned.
  */
 size_t emit_stream_check(struct emitter *e, const struct span *s, unsigned *length);
-/* A jump to the loop's second copy. */
-void emit_stream_fails(struct emitter *e, uint8_t *site);
+/* A jump to the loop's second copy, for a check that the caller describes in what is returned. */
 struct out *out_for_stream(struct emitter *e, uint8_t *site);
 
 /* ---- lookahead.c ---- */

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Streams: accesses of a loop whose address moves by the same number of bytes each round. Before the
- * loop each is checked once, and so is how many rounds stay in the pages found: so many then run
- * without checks, in a third copy of the loop's body. What the check cannot allow, an access across
- * pages for one, is left to the second copy, a round of which comes before the next check.
+ * Streams: accesses of a loop whose address moves by the same number of bytes each round. Each is
+ * checked once, and so is how many rounds stay in the pages found: so many then run without checks,
+ * in a third copy of the loop's body. What the check cannot allow, an access across pages for one, is
+ * left to the second copy, a round of which comes before the next check. So are the first rounds of a
+ * loop that may be short: the check costs as much as some rounds.
  *
  * An address is known to move like this when its registers are changed by nothing in the body, or by
- * one addition of a constant.
+ * one addition of a constant. One such register tells the rounds: FRAME_PACE is its value when the
+ * next check is due.
  */
 #include "engine/soft/translate/emit_impl.h"
 #include "engine/soft/translate/emitters.h"
 
-#define ALU_SUB	   5
 #define ALU_CMP	   7
-#define CC_B	   2
 #define CC_AE	   3
-#define CC_NE	   5
 #define OPCODE_ADD 0x03
 #define SHR	   5
 
-#define STEP_MAX     256 /* bytes each round; with more, pages change too often */
-#define SPAN_MAX     512 /* bytes of one round */
-#define ROUNDS_MIN   6
+#define STEP_MAX     256  /* bytes each round; with more, pages change too often */
+#define SPAN_MAX     512  /* bytes of one round */
+#define ROUNDS_LONG  6	  /* so many are left of a loop that is checked at once */
+#define ROUNDS_FIRST 4	  /* and so many of another come before its check */
 #define ROUNDS_INSNS 2048 /* instructions between two looks at the requests, about a microsecond */
 
 /* How the loop's body changes registers. */
@@ -117,8 +117,8 @@ static void add_access(struct emitter *e, const struct steps *s, unsigned n, con
 }
 
 /*
- * A loop that ends with a comparison of registers of which one moves: how far they are apart, and by
- * how much that shrinks each round.
+ * A loop that has no other end than a comparison of registers of which one moves: by how much they
+ * come closer each round.
  */
 static void find_distance(struct emitter *e, const struct steps *s)
 {
@@ -126,12 +126,28 @@ static void find_distance(struct emitter *e, const struct steps *s)
 	unsigned dst = r->dst / 8, src = r->src / 8;
 	bool is_compare = r->kind == RECIPE_COMPARE;
 
-	e->loop.step = 0;
+	e->loop.distance_step = 0;
+	for (unsigned n = 0; n < e->loop.last; n++)
+		if (insn_rows[e->insns[n].row].attr & A_COND)
+			return;
 	if (r->size != 8 || r->has_value ||
 	    !(is_compare || (r->kind == RECIPE_SUB && r->has_imm)) || s->varies[dst] ||
 	    (!r->has_imm && s->varies[src]))
 		return;
-	e->loop.step = s->step[dst] - (r->has_imm ? 0 : s->step[src]);
+	e->loop.distance_step = s->step[dst] - (r->has_imm ? 0 : s->step[src]);
+}
+
+/* The register that tells the rounds; one of the host's, if there is. */
+static bool find_pace(struct emitter *e, const struct steps *s)
+{
+	e->loop.pace_step = 0;
+	for (unsigned r = 0; r < 16; r++) {
+		if (s->varies[r] || !s->step[r] || (e->loop.pace_step && reg_is_in_frame(r * 8)))
+			continue;
+		e->loop.pace = r;
+		e->loop.pace_step = s->step[r];
+	}
+	return e->loop.pace_step;
 }
 
 void streams_find(struct emitter *e)
@@ -146,6 +162,8 @@ void streams_find(struct emitter *e)
 		if (insn_regs_written(&e->insns[n]) == ALL_REGS)
 			return;
 	find_steps(e, &s);
+	if (!find_pace(e, &s))
+		return;
 	find_distance(e, &s);
 	for (unsigned n = 0; n <= e->loop.last; n++) {
 		e->stream_of[n] = 0;
@@ -226,44 +244,70 @@ static void check_stream(struct emitter *e, unsigned n)
 	store_origin(e, t, n, addend);
 }
 
-/* To the second copy if the loop ends soon: the check would cost more than it saves. */
-static void skip_short(struct emitter *e)
-{
-	const struct recipe *r = &e->loop.recipe;
-	int32_t step = e->loop.step, imm = r->kind == RECIPE_COMPARE ? r->imm : 0;
-	struct asm_out *o = &e->o;
-
-	if (!step || imm == INT32_MIN)
-		return;
-	if (r->has_imm) {
-		asm_lea(o, 8, H_RAX, MEM_BASE(reg_get(e, r->dst, H_RAX), -imm));
-		if (step > 0)
-			asm_rr(o, 8, 0xf7, 3, H_RAX); /* neg */
-	} else {
-		asm_mov_rr(o, 8, H_RAX, reg_get(e, step < 0 ? r->dst : r->src, H_RAX));
-		asm_rr(o, 8, 0x29, reg_get(e, step < 0 ? r->src : r->dst, H_RCX), H_RAX);
-	}
-	asm_alu_ri(o, 8, ALU_CMP, H_RAX, ROUNDS_MIN * (step < 0 ? -step : step));
-	emit_stream_fails(e, asm_jcc(o, CC_B));
-}
-
 void emit_streams(struct emitter *e)
 {
 	struct asm_out *o = &e->o;
 
-	skip_short(e);
 	asm_rm(o, 4, 0xc7, 0, FRAME(FRAME_ROUNDS));
 	asm32(o, ROUNDS_INSNS / (e->loop.last + 1));
 	for (unsigned n = 0; n < e->nr_streams; n++)
 		check_stream(e, n);
 	e->at = 0;
+	asm_load(o, 4, H_RAX, FRAME(FRAME_ROUNDS));
+	asm_rr(o, 8, 0x69, H_RAX, H_RAX); /* imul */
+	asm32(o, (uint32_t)e->loop.pace_step);
+	asm_rr(o, 8, 0x01, reg_get(e, e->loop.pace * 8, H_RCX), H_RAX);
+	asm_store(o, 8, FRAME(FRAME_PACE), H_RAX);
 	asm_align(o, 0, 16);
 }
 
-uint8_t *emit_round(struct emitter *e)
+/* ---- when it is made ---- */
+
+uint8_t *emit_if_due(struct emitter *e, unsigned cc)
 {
-	asm_alu_mi(&e->o, 4, ALU_SUB, FRAME(FRAME_ROUNDS), 1);
-	return asm_jcc(&e->o, CC_B);
+	asm_rm(&e->o, 8, 0x3b, reg_get(e, e->loop.pace * 8, H_RAX), FRAME(FRAME_PACE));
+	return asm_jcc(&e->o, cc);
+}
+
+void emit_due_in(struct emitter *e, unsigned rounds)
+{
+	asm_lea(&e->o, 8, H_RAX,
+		MEM_BASE(reg_get(e, e->loop.pace * 8, H_RAX), e->loop.pace_step * (int32_t)rounds));
+	asm_store(&e->o, 8, FRAME(FRAME_PACE), H_RAX);
+}
+
+/* RAX = how far what the loop compares is apart. */
+static void load_distance(struct emitter *e)
+{
+	const struct recipe *r = &e->loop.recipe;
+	bool is_falling = e->loop.distance_step < 0;
+	struct asm_out *o = &e->o;
+
+	if (r->has_imm) {
+		asm_lea(o, 8, H_RAX,
+			MEM_BASE(reg_get(e, r->dst, H_RAX),
+				 r->kind == RECIPE_COMPARE ? -(int64_t)r->imm : 0));
+		if (!is_falling)
+			asm_rr(o, 8, 0xf7, 3, H_RAX); /* neg */
+		return;
+	}
+	asm_mov_rr(o, 8, H_RAX, reg_get(e, is_falling ? r->dst : r->src, H_RAX));
+	asm_rr(o, 8, 0x29, reg_get(e, is_falling ? r->src : r->dst, H_RCX), H_RAX);
+}
+
+void emit_first_rounds(struct emitter *e)
+{
+	int32_t step = e->loop.distance_step;
+	uint8_t *site;
+
+	if (step) {
+		load_distance(e);
+		asm_alu_ri(&e->o, 8, ALU_CMP, H_RAX, ROUNDS_LONG * (step < 0 ? -step : step));
+		site = asm_jcc(&e->o, CC_AE);
+		if (!e->o.is_full)
+			asm_patch(site, e->loop.check);
+	}
+	emit_due_in(e, ROUNDS_FIRST);
 }
 
 /* ---- accesses in the loop ---- */
