@@ -497,7 +497,8 @@ void block_scattered(struct cpu *c)
 	struct block_cache *bc = c->vm->blocks;
 
 	pthread_mutex_lock(&bc->lock);
-	code_scattered(c->vm->code, c->scattered_site - 1);
+	code_scattered(c->vm->code, (c->scattered_site & ~SITE_SPLITS) - 1,
+		       c->scattered_site & SITE_SPLITS);
 	pthread_mutex_unlock(&bc->lock);
 	c->scattered_site = 0;
 }

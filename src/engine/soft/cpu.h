@@ -269,8 +269,8 @@ struct cpu {
 		uintptr_t addends[RUNS_MAX];	/* of runs whose site is scattered */
 		uintptr_t streams[STREAMS_MAX]; /* what host addresses of streams count from */
 		uint32_t rounds;		/* of a loop that may be run without a check */
-		uint64_t pace; /* what a register of the loop is when the check is due again */
-		uint64_t host_rsp;		/* of the thread's own stack */
+		uint64_t pace;	   /* what a register of the loop is when the check is due again */
+		uint64_t host_rsp; /* of the thread's own stack */
 		struct cpu *self;
 		void *stack_token; /* sanitize_stack_begin() */
 	} translated;
@@ -295,7 +295,8 @@ struct cpu {
 	 */
 	uint32_t site_misses[NR_SITES];
 	uint64_t site_times[NR_SITES];
-	uint32_t scattered_site; /* one that was found to be so, plus 1 */
+#define SITE_SPLITS BIT(31)
+	uint32_t scattered_site; /* one that was found to be so, plus 1; or its runs cross pages */
 	struct link *link; /* by which it went to the run loop; valid until the next safe point */
 	struct block *failed_run; /* one whose run of accesses crosses pages; as link */
 	bool interpret_once;	  /* the block at rip, whatever translation it has */

@@ -240,14 +240,17 @@ void code_renew(struct code_cache *cc, struct block *b)
 	atomic_store_explicit(&b->heat, (uint16_t)(cc->heat - 1), memory_order_relaxed);
 }
 
-void code_scattered(struct code_cache *cc, unsigned site)
+void code_scattered(struct code_cache *cc, unsigned site, bool does_split)
 {
 	struct translation *t = cc->owners[site].translation;
 	struct block *b = t ? t->block : NULL;
 
 	if (!b || b->translation != t)
 		return;
-	b->scattered |= BIT64(cc->owners[site].insn);
+	if (does_split)
+		b->has_no_runs = true;
+	else
+		b->scattered |= BIT64(cc->owners[site].insn);
 	code_renew(cc, b);
 }
 

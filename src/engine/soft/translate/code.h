@@ -66,8 +66,11 @@ void code_detach(struct code_cache *cc, struct block *b);
 /* The same, and the next run translates it anew. */
 void code_renew(struct code_cache *cc, struct block *b);
 
-/* The block that owns the site is translated again, with a look into the TLB at that place. */
-void code_scattered(struct code_cache *cc, unsigned site);
+/*
+ * The block that owns the site is translated again, with a look into the TLB at that place; or, if the
+ * site's runs cross pages, without runs.
+ */
+void code_scattered(struct code_cache *cc, unsigned site, bool does_split);
 
 /* Joins link to b's translation, if both are still there. */
 void code_link(struct code_cache *cc, struct link *l, struct block *b);

@@ -8,6 +8,7 @@
 #include "engine/soft/translate/emit_impl.h"
 #include "engine/soft/translate/listing.h"
 
+#define CC_AE	3
 #define CC_E	4
 #define CC_NE	5
 #define ALU_CMP 7
@@ -518,6 +519,27 @@ static void write_fill_after(struct emitter *e, const struct out *out, const str
 	flags_restore(&e->o, 0);
 }
 
+/*
+ * A run across pages goes on in the block of its first instruction, which will have no runs if this
+ * happens often there; the blocks before it keep theirs.
+ */
+static void write_split_run(struct emitter *e, const struct out *out, const struct insn *i)
+{
+	uint8_t *fits;
+
+	if (!out->has_site || !out->span.nr_more || i == e->insns)
+		return;
+	fits = asm_jcc(&e->o, CC_AE);
+	e->flags_in_host = out->in_host;
+	e->flags_in_frame = out->in_frame;
+	e->recipe = out->recipe;
+	flags_to_frame(e);
+	load_target(e, i->off);
+	emit_jump_rcx(e, NULL, NULL);
+	if (!e->o.is_full)
+		asm_patch(fits, e->o.at);
+}
+
 static void write_out(struct emitter *e, const struct out *out)
 {
 	const struct insn *i = &e->insns[out->record];
@@ -529,6 +551,7 @@ static void write_out(struct emitter *e, const struct out *out)
 	switch (out->kind) {
 	case OUT_SLOW:
 		write_fill_before(e, out);
+		write_split_run(e, out, i);
 		save_for_exit(e, out);
 		load_record(e, i);
 		emit_call_gate(e, GATE_SLOW);

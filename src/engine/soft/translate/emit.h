@@ -325,7 +325,8 @@ enum gate {
 	GATE_LEAVE_RUN,	    /* the same: a run of accesses cannot go on */
 	GATE_LEAVE_LINK,    /* RCX rip, RAX struct link */
 	GATE_COLD,	    /* RAX block that has no code */
-	GATE_FILL_READ,	    /* RAX start of a span, FRAME_FILL; returns with ZF if the TLB had it */
+	GATE_FILL_READ,	    /* RAX start of a span, FRAME_FILL; returns with ZF if the TLB had it,
+				 with CF if it goes on in the next page */
 	GATE_FILL_WRITE,
 	GATE_SYSCALL, /* RAX record, RCX next rip: user code to kernel code, or to the interpreter */
 	GATE_SYSRET,  /* RAX record: kernel code to 64-bit user code, or to the interpreter */

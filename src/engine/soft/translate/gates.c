@@ -27,6 +27,9 @@
 /* Ticks of the TSC that 1024 changes of page must take, or a look into the TLB each time is less. */
 #define SCATTERED_TICKS (1024 * 200)
 
+/* And that so many runs across pages must take, or checks of each access are less. */
+#define SPLITS_TICKS (1024 * 600)
+
 #define RETURN_ADDRESS 8 /* in a gate that was called RSP is this far below the frame */
 
 static const uint8_t callee_saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
@@ -367,8 +370,11 @@ static void write_interpret_end(struct asm_out *o, bool has_avx)
 	asm_rm(o, 4, 0xff, 4, MEM_BASE(H_RAX, offsetof(struct block, code)));
 }
 
-/* Counts that the site learnt another page: too often in too short a time is scattered. */
-static void write_count(struct asm_out *o, unsigned shift)
+/*
+ * Counts that the site learnt another page, or that a run of it crosses pages: 1024 times in less than
+ * ticks is told at a safe point. flag: 0, SITE_SPLITS.
+ */
+static void write_count(struct asm_out *o, unsigned shift, int32_t ticks, uint32_t flag)
 {
 	uint8_t *done[2];
 	struct mem_ref of_site = {.base = H_RSP, .index = H_RSI, .disp = (int32_t)shift};
@@ -387,9 +393,9 @@ static void write_count(struct asm_out *o, unsigned shift)
 	asm_mov_rr(o, 8, H_RDX, H_RAX);
 	asm_rm(o, 8, 0x2b, H_RDX, MEM_BASE(H_RDI, offsetof(struct cpu, site_times)));
 	asm_store(o, 8, MEM_BASE(H_RDI, offsetof(struct cpu, site_times)), H_RAX);
-	asm_alu_ri(o, 8, CMP, H_RDX, SCATTERED_TICKS);
+	asm_alu_ri(o, 8, CMP, H_RDX, ticks);
 	done[1] = asm_jcc(o, CC_A);
-	asm_alu_ri(o, 4, ADD, H_RSI, 1);
+	asm_alu_ri(o, 4, ADD, H_RSI, (int32_t)(flag + 1));
 	asm_store(o, 4, CPU(scattered_site), H_RSI);
 	asm8(o, 0xf0); /* lock or */
 	asm_alu_mi(o, 4, OR, CPU(requests), REQ_SAFE);
@@ -399,13 +405,14 @@ static void write_count(struct asm_out *o, unsigned shift)
 
 /*
  * The site that FRAME_FILL names learns the page that address RAX lies in, if the TLB has it and the
- * span, whose length is in FRAME_FILL too, ends in it. Keeps all registers but RAX.
+ * span, whose length is in FRAME_FILL too, ends in it. CF: only that it does not end there is in the
+ * way. Keeps all registers but RAX.
  */
 static void write_fill(struct asm_out *o, size_t tag)
 {
 	static const uint8_t used[] = {H_RCX, H_RDX, H_RSI, H_RDI};
 	const unsigned shift = RETURN_ADDRESS + sizeof(used) * 8;
-	uint8_t *fails[3];
+	uint8_t *fails[2], *crosses;
 
 	for (unsigned n = 0; n < ARRAY_SIZE(used); n++)
 		push(o, used[n]);
@@ -426,7 +433,7 @@ static void write_fill(struct asm_out *o, size_t tag)
 	asm_rr(o, 4, 0xf7, 3, H_RDI); /* neg */
 	asm_alu_ri(o, 4, ADD, H_RDI, 4097);
 	asm_rr(o, 4, 0x39, H_RDI, H_RCX);
-	fails[2] = asm_jcc(o, CC_GE);
+	crosses = asm_jcc(o, CC_GE);
 	asm_rr(o, 8, 0xf7, 3, H_RAX);
 	asm_rr(o, 8, 0x01, H_RCX, H_RAX); /* offset - address */
 	asm_load(o, 8, H_RDX, MEM_BASE(H_RDX, offsetof(struct tlb_entry, addend)));
@@ -442,16 +449,23 @@ static void write_fill(struct asm_out *o, size_t tag)
 	asm_store(o, 8, MEM_BASE(H_RSI, offsetof(struct cpu, sites) + shift), H_RAX);
 	asm_store(o, 8, MEM_BASE(H_RSI, offsetof(struct cpu, sites) + shift + 8), H_RDX);
 	asm_store(o, 4, CPU(has_sites), H_RDI);
-	write_count(o, shift);
+	write_count(o, shift, SCATTERED_TICKS, 0);
 	for (unsigned n = ARRAY_SIZE(used); n--;)
 		pop(o, used[n]);
 	asm_rr(o, 4, 0x39, H_RAX, H_RAX); /* ZF */
+	asm8(o, 0xc3);
+	asm_patch(crosses, o->at);
+	write_count(o, shift, SPLITS_TICKS, SITE_SPLITS);
+	for (unsigned n = ARRAY_SIZE(used); n--;)
+		pop(o, used[n]);
+	asm_rr(o, 8, 0x85, H_RSP, H_RSP); /* no ZF */
+	asm8(o, 0xf9);			  /* stc */
 	asm8(o, 0xc3);
 	for (unsigned n = 0; n < ARRAY_SIZE(fails); n++)
 		asm_patch(fails[n], o->at);
 	for (unsigned n = ARRAY_SIZE(used); n--;)
 		pop(o, used[n]);
-	asm_rr(o, 8, 0x85, H_RSP, H_RSP); /* no ZF */
+	asm_rr(o, 8, 0x85, H_RSP, H_RSP); /* no ZF, no CF */
 	asm8(o, 0xc3);
 }
 

@@ -364,7 +364,9 @@ size_t emit_stream_check(struct emitter *e, const struct span *s, unsigned *leng
 	return SITE_ADDEND(site);
 }
 
-/* The same by the TLB: RAX becomes the addend. */
+/*
+ * The same by the TLB: RAX becomes the address of the entry. RCX is used, which base may be.
+ */
 static void emit_tlb_check(struct emitter *e, const struct insn *i, unsigned base,
 			   const struct span *s, unsigned how)
 {
@@ -372,20 +374,30 @@ static void emit_tlb_check(struct emitter *e, const struct insn *i, unsigned bas
 				 : offsetof(struct tlb_entry, tag_read);
 	struct asm_out *o = &e->o;
 
-	if (base == H_RCX)
-		asm_store(o, 8, FRAME(FRAME_SAVED_RCX), H_RCX);
 	asm_lea(o, 4, H_RAX, MEM_BASE(base, s->lo));
 	_Static_assert(sizeof(struct tlb_entry) == 32, "5 bits of shift");
 	asm_shift_ri(o, 4, 5, H_RAX, 12 - 5);
 	asm_alu_ri(o, 4, ALU_AND, H_RAX, (TLB_SIZE - 1) << 5);
 	asm_rm(o, 8, 0x03, H_RAX, FRAME(FRAME_TLB));
-	asm_lea(o, 8, H_RCX, MEM_BASE(base, s->hi - 1));
+	if (base != H_RCX || s->hi != 1)
+		asm_lea(o, 8, H_RCX, MEM_BASE(base, s->hi - 1));
 	asm_alu_ri(o, 8, ALU_AND, H_RCX, -4096);
 	asm_rm(o, 8, 0x3b, H_RCX, MEM_BASE(H_RAX, tag));
-	if (base == H_RCX)
-		asm_load(o, 8, H_RCX, FRAME(FRAME_SAVED_RCX));
 	emit_slow(e, i, asm_jcc(o, CC_NE), how);
-	asm_load(o, 8, H_RAX, MEM_BASE(H_RAX, offsetof(struct tlb_entry, addend)));
+}
+
+#define ENTRY_ADDEND MEM_BASE(H_RAX, offsetof(struct tlb_entry, addend))
+
+/* The same for an access off base, which stays: RAX becomes the addend. */
+static void emit_tlb_addend(struct emitter *e, const struct insn *i, unsigned base,
+			    const struct span *s, unsigned how)
+{
+	if (base == H_RCX)
+		asm_store(&e->o, 8, FRAME(FRAME_SAVED_RCX), H_RCX);
+	emit_tlb_check(e, i, base, s, how);
+	if (base == H_RCX)
+		asm_load(&e->o, 8, H_RCX, FRAME(FRAME_SAVED_RCX));
+	asm_load(&e->o, 8, H_RAX, ENTRY_ADDEND);
 }
 
 /* ---- runs ---- */
@@ -444,7 +456,7 @@ static size_t run_begin(struct emitter *e, const struct place *p, unsigned base,
 	*r = (struct run){.is_valid = true, .base = p->guest_base, .span = s};
 	if (is_scattered(e)) {
 		/* When the TLB does not have the page the rest of the block goes without it. */
-		emit_tlb_check(e, p->insn, base, &s, how | MEM_END);
+		emit_tlb_addend(e, p->insn, base, &s, how | MEM_END);
 		r->addend = FRAME_ADDENDS + (size_t)(r - e->runs) * 8;
 		asm_store(&e->o, 8, FRAME(r->addend), H_RAX);
 		return r->addend;
@@ -476,7 +488,7 @@ static void check_base(struct emitter *e, const struct place *p, unsigned base, 
 		s = (struct span){
 			.lo = p->disp, .hi = p->disp + (int32_t)size, .is_write = how & MEM_WRITE};
 		if (is_scattered(e)) {
-			emit_tlb_check(e, p->insn, base, &s, how);
+			emit_tlb_addend(e, p->insn, base, &s, how);
 			return;
 		}
 		addend = emit_site_check(e, base, &s, how, 0);
@@ -510,6 +522,18 @@ static struct mem_ref access_base(struct emitter *e, const struct place *p, unsi
 	return m;
 }
 
+/* Whether load_linear() leaves RAX alone. */
+static bool can_load_again(const struct place *p)
+{
+	const struct insn *i = p->insn;
+	unsigned index = index_of(i);
+
+	if (p->kind == PLACE_TMP)
+		return true;
+	return index == SLOT_ZERO || !reg_is_in_frame(index * 8) ||
+	       (i->base != SLOT_RIP && (i->base >= 16 || !reg_is_in_frame(i->base * 8u)));
+}
+
 static struct mem_ref access_linear(struct emitter *e, const struct place *p, unsigned size,
 				    unsigned how)
 {
@@ -518,8 +542,12 @@ static struct mem_ref access_linear(struct emitter *e, const struct place *p, un
 	flags_clobber(e);
 	load_linear(e, p);
 	check_aligned(e, p->insn, size, how);
-	if (is_scattered(e)) {
+	if (is_scattered(e) && can_load_again(p)) {
 		emit_tlb_check(e, p->insn, H_RCX, &s, how);
+		load_linear(e, p);
+		asm_rm(&e->o, 8, 0x03, H_RCX, ENTRY_ADDEND);
+	} else if (is_scattered(e)) {
+		emit_tlb_addend(e, p->insn, H_RCX, &s, how);
 		asm_rr(&e->o, 8, 0x01, H_RAX, H_RCX);
 	} else {
 		asm_rm(&e->o, 8, 0x03, H_RCX, FRAME(emit_site_check(e, H_RCX, &s, how, 0)));
