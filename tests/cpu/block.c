@@ -74,7 +74,7 @@ static bool is_possible(const struct draw *d, const struct insn_row *row)
 	return !d->is_for_host || !is_divisible(row);
 }
 
-static const struct insn_row *draw_row(struct draw *d)
+const struct insn_row *draw_row(struct draw *d)
 {
 	bool wants_emitter = rng_below(d->r, 8);
 	const struct insn_row *row;
@@ -163,7 +163,7 @@ static void hide_undefined(struct draw *d, struct piece *p)
 	p->code[p->len++] = (uint8_t)rng_next(d->r);
 }
 
-static void emit_piece(struct draw *d, const struct insn_row *row, const struct parsed *p)
+void emit_piece(struct draw *d, const struct insn_row *row, const struct parsed *p)
 {
 	struct trial *t = &d->scratch;
 	struct piece *piece = piece_add(d, t->code, t->code_len);

@@ -6,6 +6,7 @@
 #define TESTS_CPU_BLOCK_IMPL_H
 
 #include "cpu/block.h"
+#include "cpu/generate_impl.h"
 
 /* Everything needed while a block is drawn. */
 struct draw {
@@ -25,6 +26,12 @@ struct piece *piece_add(struct draw *d, const void *code, unsigned len);
 	piece_add(d, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
 void load_register(struct draw *d, unsigned number, uint64_t value);
+
+/* A row that may stand in the block; most have an emitter. */
+const struct insn_row *draw_row(struct draw *d);
+
+/* The instruction that was encoded in d->scratch, and what hides what it leaves undefined. */
+void emit_piece(struct draw *d, const struct insn_row *row, const struct parsed *p);
 
 /* A displacement of size bytes at the end of the piece leads to some piece behind it. */
 void lead_forward(struct draw *d, struct piece *p, unsigned size, unsigned most);

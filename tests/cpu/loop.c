@@ -2,7 +2,8 @@
 /*
  * Loops over memory, as compilers write them: some accesses off a base and an index of which one or
  * both move by a constant, until a comparison says that it is enough. They run across pages, and now
- * and then into one that is missing.
+ * and then into one that is missing. In half of them stands some instruction of the table, whose operand
+ * then is the loop's.
  */
 #include <string.h>
 
@@ -17,6 +18,8 @@ struct loop {
 	unsigned base, index, scale, bound; /* registers; index NO_INDEX: none */
 	int step;
 	bool base_moves, index_moves;
+	const struct insn_row *row; /* of the instruction in d->scratch, or NULL */
+	struct parsed form;
 };
 
 /* Registers that change may not be those that the loop ends by. */
@@ -129,26 +132,60 @@ static unsigned draw_register(struct draw *d, unsigned not1, unsigned not2)
 	return reg;
 }
 
+static bool has_loop_operand(const struct insn_row *row, const struct parsed *p)
+{
+	return p->is_mem && p->addr_log2 == 3 && p->segment == SEG_NO_OVERRIDE &&
+	       !(p->form->flags & FORM_VSIB) && !(row->attr & A_REP) && p->base < 16 &&
+	       p->base != RSP && p->base != p->index && p->base != p->reg && p->index != p->reg;
+}
+
+/* Encodes an instruction of the table in d->scratch, whose operand is made of a base. */
+static void draw_form(struct draw *d, struct loop *l)
+{
+	struct trial *t = &d->scratch;
+
+	l->row = NULL;
+	t->size = CODE_64;
+	for (unsigned n = 0; n < 32 && !l->row; n++) {
+		const struct insn_row *row = draw_row(d);
+
+		if (row->emit && encode(d->g, d->r, row, t, &l->form) &&
+		    has_loop_operand(row, &l->form))
+			l->row = row;
+	}
+	if (l->row && disp_size(&l->form) == 4)
+		set_disp(t, &l->form, (int32_t)rng_below(d->r, 8) * 16 - 32);
+}
+
 static void draw_registers(struct draw *d, struct loop *l)
 {
 	static const int8_t steps[] = {1, 2, 3, 4, 8, 12, 16, 16, 24, 32, 48, 64, 100};
 
 	l->base = draw_register(d, RSP, RSP);
 	l->index = rng_below(d->r, 3) ? draw_register(d, l->base, RSP) : NO_INDEX;
-	l->bound = draw_register(d, l->base, l->index);
+	if (l->row) {
+		l->base = l->form.base;
+		l->index = l->form.index < 16 ? l->form.index : NO_INDEX;
+	}
+	do
+		l->bound = draw_register(d, l->base, l->index);
+	while (l->row && (l->bound == l->form.reg || l->bound == l->form.vvvv));
 	l->step = steps[rng_below(d->r, ARRAY_SIZE(steps))] * (rng_below(d->r, 3) ? 1 : -1);
 	l->index_moves = l->index != NO_INDEX && rng_below(d->r, 4);
 	l->base_moves = !l->index_moves || rng_one_in(d->r, 4);
 	/* A bound of 32 bits is compared with, so an index that stands still is small. */
-	l->scale = l->index != NO_INDEX ? rng_below(d->r, 4) : 0;
+	l->scale = l->index == NO_INDEX ? 0 : l->row ? l->form.scale_log2 : rng_below(d->r, 4);
 }
 
 void draw_loop(struct draw *d)
 {
 	unsigned rounds = 1 + rng_below(d->r, rng_below(d->r, 2) ? ROUNDS_MAX : 12), start, nr;
 	uint64_t address = DATA_RW + 16 * rng_below(d->r, DATA_RW_SIZE / 16), first;
-	struct loop l;
+	struct loop l = {.row = NULL};
+	unsigned special;
 
+	if (rng_below(d->r, 2))
+		draw_form(d, &l);
 	draw_registers(d, &l);
 	first = l.index_moves ? 16 * rng_below(d->r, 4) : address;
 	load_register(d, l.base, address - (l.index_moves ? first << l.scale : 0));
@@ -158,8 +195,12 @@ void draw_loop(struct draw *d)
 	load_register(d, l.bound, first);
 	start = d->b->nr;
 	nr = 1 + rng_below(d->r, 5);
+	special = rng_below(d->r, nr);
 	for (unsigned n = 0; n < nr; n++) {
-		draw_body(d, &l);
+		if (l.row && n == special)
+			emit_piece(d, l.row, &l.form);
+		else
+			draw_body(d, &l);
 		if (rng_one_in(d->r, 12)) /* jp */
 			lead_forward(d, PIECE(d, 0x0f, 0x8a, 0, 0, 0, 0), 4, 8);
 	}
