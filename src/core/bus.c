@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 
-#define BUS_REGIONS_MAX 512 /* the machine's own devices, and three BARs of every PCI function */
+#define BUS_REGIONS_MAX 1024 /* the machine's own devices, and three BARs of 248 PCI functions */
 #define LOOKUP_TRIES	4 /* before a lookup waits for the writer, which may have been preempted */
 
 /* A region as it was when it was added: lookups never touch the caller's struct. */

@@ -23,7 +23,7 @@ struct virtio_bus {
 	struct vm *vm;
 	struct boot_virtio windows[WINDOWS_MAX];
 	unsigned nr_windows;
-	struct device *functions[PCI_NR_DEVICES];
+	struct device *functions[PCI_NR_DEVICES * 8];
 	unsigned nr_functions;
 	bool is_pci, has_msix;
 

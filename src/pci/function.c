@@ -370,6 +370,14 @@ void pci_function_enter(struct pci_function *f, struct pci_root *root, unsigned 
 	pthread_mutex_unlock(&f->lock);
 }
 
+void pci_function_has_siblings(struct pci_function *f)
+{
+	pthread_mutex_lock(&f->lock);
+	f->initial[PCI_HEADER_TYPE] |= PCI_HEADER_MULTI_FUNCTION;
+	f->config[PCI_HEADER_TYPE] |= PCI_HEADER_MULTI_FUNCTION;
+	pthread_mutex_unlock(&f->lock);
+}
+
 void pci_function_leave(struct pci_function *f)
 {
 	pthread_mutex_lock(&f->lock);

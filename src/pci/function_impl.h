@@ -47,6 +47,9 @@ void pci_map_bars(struct pci_function *f);
 void pci_function_enter(struct pci_function *f, struct pci_root *root, unsigned devfn);
 void pci_function_leave(struct pci_function *f);
 
+/* f is function 0 of a device that has others: guests look for them then. Set-up only. */
+void pci_function_has_siblings(struct pci_function *f);
+
 /* ---- msi.c; all locked ---- */
 
 bool pci_msi_is_on(const struct pci_function *f);

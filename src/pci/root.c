@@ -213,33 +213,43 @@ static int assign(struct pci_root *root, struct pci_function *f, struct error *e
 
 /* ---- functions come and go ---- */
 
-static int choose_device(const struct pci_root *root, const struct pci_function *f,
-			 unsigned *device, struct error *err)
+/*
+ * Function 0 of a device number, or, once all numbers are taken, a further function of one of them.
+ */
+static int choose_devfn(const struct pci_root *root, const struct pci_function *f, unsigned device,
+			unsigned *devfn, struct error *err)
 {
-	if (*device != PCI_DEVICE_ANY) {
-		BUG_ON(!*device || *device >= PCI_NR_DEVICES);
-		const struct pci_function *other = root->functions[*device << 3];
+	if (device != PCI_DEVICE_ANY) {
+		BUG_ON(!device || device >= PCI_NR_DEVICES);
+		*devfn = device << 3;
+		const struct pci_function *other = root->functions[*devfn];
 		return other ? error_set(err, -EBUSY, "%s and %s both want PCI device %u", f->name,
-					 other->name, *device)
+					 other->name, device)
 			     : 0;
 	}
-	for (*device = 1; *device < PCI_NR_DEVICES; (*device)++) {
-		if (!root->functions[*device << 3])
-			return 0;
+	for (unsigned number = 0; number < 8; number++) {
+		for (device = 1; device < PCI_NR_DEVICES; device++) {
+			*devfn = device << 3 | number;
+			if (!root->functions[*devfn] && (!number || root->functions[device << 3]))
+				return 0;
+		}
 	}
-	return error_set(err, -ENOSPC, "%s: all %u device numbers of the PCI bus are taken",
-			 f->name, PCI_NR_DEVICES - 1);
+	return error_set(err, -ENOSPC, "%s: all %u places of the PCI bus are taken", f->name,
+			 (PCI_NR_DEVICES - 1) * 8);
 }
 
 int pci_root_add(struct pci_root *root, struct pci_function *f, unsigned device, struct error *err)
 {
-	BUG_ON(f->root);
-	int ret = choose_device(root, f, &device, err);
+	unsigned devfn;
 
+	BUG_ON(f->root);
+	int ret = choose_devfn(root, f, device, &devfn, err);
 	if (ret)
 		return ret;
-	root->functions[device << 3] = f;
-	pci_function_enter(f, root, device << 3);
+	if (devfn & 7)
+		pci_function_has_siblings(root->functions[devfn & ~7u]);
+	root->functions[devfn] = f;
+	pci_function_enter(f, root, devfn);
 	ret = assign(root, f, err);
 	if (ret)
 		pci_root_remove(root, f);

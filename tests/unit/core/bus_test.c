@@ -193,7 +193,7 @@ static void lookups_go_on_while_regions_move(void **state)
 static void full_bus_refuses(void **state)
 {
 	struct bus *bus = bus_new(BUS_MMIO);
-	static struct toy toys[1024];
+	static struct toy toys[1025];
 	struct error err = {0};
 	unsigned i = 0;
 	int ret;
@@ -202,9 +202,9 @@ static void full_bus_refuses(void **state)
 		toys[i].region = (struct bus_region){
 			.name = "toy", .base = i * 16, .size = 16, .ops = &any_size};
 		ret = bus_add(bus, &toys[i].region, &err);
-	} while (!ret && ++i < 1024);
+	} while (!ret && ++i < ARRAY_SIZE(toys));
 	assert_int_equal(ret, -ENOSPC);
-	assert_string_equal(err.text, "toy: no room for more than 512 device regions");
+	assert_string_equal(err.text, "toy: no room for more than 1024 device regions");
 	bus_free(bus);
 }
 

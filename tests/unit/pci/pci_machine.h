@@ -52,7 +52,7 @@ static inline struct pci_root_params machine_params(struct machine *m)
 	struct pci_root_params p = {
 		.pio = m->pio,
 		.mmio = m->mmio,
-		.io = {0xc000, 0x1000},
+		.io = {0x4000, 0x4000},
 		.mem32 = {MEM32, 0x10000000},
 		.mem64 = {MEM64, UINT64_C(0x1000000000)},
 		.ecam_base = ECAM,
