@@ -52,7 +52,7 @@ void init_main(void)
 			session_fail(session, "the guest cannot mount its shares");
 		end();
 	}
-	if (conf_find(&conf, "boot", &r)) {
+	if (!session && conf_find(&conf, "boot", &r)) {
 		boot(r.fields[1]);
 		end();
 	}

@@ -160,7 +160,8 @@ long system_enter(const struct conf *c)
 		say("no root is configured", NULL);
 		return -EINVAL;
 	}
-	rc = mount_share(root.fields[1], root.fields[2], has_overlay ? LOWER : NEW, true);
+	rc = mount_share(root.fields[1], root.fields[2], has_overlay ? LOWER : NEW,
+			 !same(root.fields[3], "rw"));
 	if (!rc && has_overlay)
 		rc = mount_overlay(&upper);
 	if (rc)

@@ -16,7 +16,8 @@
 #include "config/config.h"
 #include "machine/init_image.h"
 
-#define ROOT_TAG "hostfs"
+#define HOST_TAG "hostfs"    /* the host's / */
+#define ROOT_TAG "/dev/root" /* the folder that is the guest's own */
 
 static int set(struct config *cfg, const char *group, unsigned i, const char *key,
 	       const char *value, struct error *err)
@@ -101,9 +102,58 @@ bool guest_root_is_wanted(const struct config *cfg)
 {
 	const char *params = config_text(cfg, "kernel.params");
 
+	if (config_is_set(cfg, "init.root.tag"))
+		return false;
+	if (config_is_set(cfg, "init.root.path") || config_is_set(cfg, "init.keep"))
+		return true;
 	return !config_bool(cfg, "nodefaults") && !(params && strstr(params, "root=")) &&
-	       !config_is_set(cfg, "kernel.initrd") && !config_is_set(cfg, "init.root.tag") &&
-	       !next_of(cfg, "disk");
+	       !config_is_set(cfg, "kernel.initrd") && !next_of(cfg, "disk");
+}
+
+/* Links of the folder lead to places in the guest, so they are not followed. */
+static bool has_init(const char *folder)
+{
+	struct buf path = {0};
+	struct stat st;
+
+	buf_printf(&path, "%s/sbin/init", folder);
+	bool is_there = !lstat(buf_text(&path), &st);
+	buf_free(&path);
+	return is_there;
+}
+
+/* A folder with a system of its own, which boots itself. */
+static int set_own_root(struct config *cfg, const char *type, struct error *err)
+{
+	const char *folder = config_text(cfg, "init.root.path");
+	bool is_ro = config_bool(cfg, "init.root.ro");
+	int rc = add_share(cfg, type, folder, ROOT_TAG, is_ro, err);
+
+	if (!rc && !config_is_set(cfg, "init.upper"))
+		rc = config_set(cfg, "init.upper", "none", err);
+	if (!rc && has_init(folder) && !config_is_set(cfg, "init.boot") &&
+	    !config_is_set(cfg, "init.run"))
+		rc = config_set(cfg, "init.boot", "/sbin/init", err);
+	return rc ? rc : config_set(cfg, "init.root.tag", ROOT_TAG, err);
+}
+
+static int set_host_root(struct config *cfg, const struct kernel_abilities *kernel,
+			 const char *type, struct error *err)
+{
+	const char *keep = config_text(cfg, "init.keep");
+	int rc = add_share(cfg, type, "/", HOST_TAG, true, err);
+
+	if (!rc)
+		rc = config_set(cfg, "init.root.tag", HOST_TAG, err);
+	if (rc || !keep)
+		return rc;
+	if (!kernel->has_virtiofs)
+		return error_set(err, -EINVAL,
+				 "changes can be kept in '%s' by virtiofs only, which this kernel "
+				 "does not have",
+				 keep);
+	rc = add_share(cfg, "virtiofs", keep, ROOT_TAG, false, err);
+	return rc ? rc : config_set(cfg, "init.upper", ROOT_TAG, err);
 }
 
 int guest_root_set(struct config *cfg, const struct kernel_abilities *kernel, struct error *err)
@@ -112,9 +162,8 @@ int guest_root_set(struct config *cfg, const struct kernel_abilities *kernel, st
 
 	if (!type)
 		return -EINVAL;
-	int rc = add_share(cfg, type, "/", ROOT_TAG, true, err);
-	if (!rc)
-		rc = config_set(cfg, "init.root.tag", ROOT_TAG, err);
+	int rc = config_is_set(cfg, "init.root.path") ? set_own_root(cfg, type, err)
+						      : set_host_root(cfg, kernel, type, err);
 	return rc ? rc : config_set(cfg, "init.root.type", type, err);
 }
 
@@ -136,7 +185,8 @@ int guest_root_resolve(struct config *cfg, struct error *err)
 	/* What is wrong with the kernel's file is said by those who load it. */
 	if (kernel_abilities_get(cfg, &kernel, NULL) || !kernel.is_linux)
 		return 0;
-	if (!share_type(&kernel, NULL)) {
+	bool is_asked_for = config_is_set(cfg, "init.root.path") || config_is_set(cfg, "init.keep");
+	if (!is_asked_for && !share_type(&kernel, NULL)) {
 		log_debug("the kernel has neither virtiofs nor 9p: no root file system");
 		return 0;
 	}

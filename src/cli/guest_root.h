@@ -22,14 +22,16 @@ struct kernel_abilities {
 int kernel_abilities_get(const struct config *cfg, struct kernel_abilities *out, struct error *err);
 
 /*
- * The host's / as the guest's root, read-only, under the changes init.upper keeps (KT-40: tag
- * hostfs). Returns 0 or -EINVAL: the kernel has no file system for shares.
+ * The guest's root: the folder init.root.path, which it changes itself, or the host's / read-only
+ * (KT-40: tags /dev/root and hostfs). Changes to the host's / are kept in the folder init.keep, or in
+ * memory. Returns 0 or -EINVAL: the kernel has no file system for it.
  */
 int guest_root_set(struct config *cfg, const struct kernel_abilities *kernel, struct error *err);
 
 /*
  * Whether nothing says what the guest shall boot from, so that it gets the host's /: no initrd, disk
- * or root share, no root= for the kernel, defaults not switched off.
+ * or root share, no root= for the kernel, defaults not switched off. A folder given as root wins over
+ * disks.
  */
 bool guest_root_is_wanted(const struct config *cfg);
 

@@ -14,6 +14,7 @@
 #include "cli/exit_codes.h"
 #include "cli/options_disk.h"
 #include "cli/options_net.h"
+#include "cli/options_root.h"
 #include "cli/options_share.h"
 #include "config/config.h"
 
@@ -269,7 +270,16 @@ static int apply_port(void *ctx, const struct option_row *row, const char *value
 
 static int apply_disk(void *ctx, const struct option_row *row, const char *value, struct error *err)
 {
-	return disk_option_add(cfg_of(ctx), value, err);
+	bool is_root;
+	int rc = root_option_take(cfg_of(ctx), value, &is_root, err);
+
+	return rc || is_root ? rc : disk_option_add(cfg_of(ctx), value, err);
+}
+
+static int apply_script(void *ctx, const struct option_row *row, const char *value,
+			struct error *err)
+{
+	return root_option_script(cfg_of(ctx), value, err);
 }
 
 static int apply_network(void *ctx, const struct option_row *row, const char *value,
@@ -441,7 +451,14 @@ static const struct option_row rows[] = {
 	 .arg = "FILE[,ro][,direct][,size=SIZE]...",
 	 .key = "disk.N.path",
 	 .apply = apply_disk,
-	 .help = "add a disk; also format=, serial=, queues=, aio=, backing=, backing-format="},
+	 .help = "add a disk; also format=, serial=, queues=, aio=, backing=, backing-format=. A "
+		 "folder, or a name of 'bantam setup', is the guest's root instead"},
+	{.name = "sandbox",
+	 .arg = "SCRIPT",
+	 .key = "init.run",
+	 .apply = apply_script,
+	 .help = "run this program of the host in the guest instead of a shell, then end; see "
+		 "also 'bantam sandbox'"},
 	{.letter = 'n',
 	 .name = "network",
 	 .arg = "[MODE|KEY=VALUE,...]",

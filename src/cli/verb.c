@@ -11,7 +11,7 @@
 #include "base/parse.h"
 #include "cli/exit_codes.h"
 
-static const struct verb *const verbs[] = {&verb_run,	 &verb_image, &verb_sandbox,
+static const struct verb *const verbs[] = {&verb_run,	 &verb_image, &verb_sandbox, &verb_setup,
 					   &verb_switch, &verb_help,  &verb_version};
 
 const struct verb *verb_at(unsigned i)

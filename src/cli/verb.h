@@ -17,7 +17,8 @@ struct verb {
 	void (*describe)(struct buf *out);
 };
 
-extern const struct verb verb_run, verb_image, verb_sandbox, verb_switch, verb_help, verb_version;
+extern const struct verb verb_run, verb_image, verb_sandbox, verb_setup, verb_switch, verb_help,
+	verb_version;
 
 /* The verb of that name or NULL; the i-th verb or NULL. */
 const struct verb *verb_find(const char *name);

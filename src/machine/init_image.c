@@ -147,7 +147,8 @@ static void add_shares(const struct config *cfg, struct buf *records)
 	const char *upper = config_text(cfg, "init.upper");
 
 	initramfs_record(records, "root", config_text(cfg, "init.root.type"),
-			 config_text(cfg, "init.root.tag"), NULL);
+			 config_text(cfg, "init.root.tag"),
+			 config_bool(cfg, "init.root.ro") ? "ro" : "rw", NULL);
 	if (!strcmp(upper, "memory"))
 		initramfs_record(records, "upper", "memory", NULL);
 	else if (strcmp(upper, "none"))

@@ -15,6 +15,17 @@ static const struct config_key keys[] = {
 	 .type = CONFIG_STRING,
 	 .help = "share the guest's system is on; set, bantam's own init starts it, from an "
 		 "initramfs made for this kernel"},
+	{.name = "init.root.path",
+	 .type = CONFIG_PATH,
+	 .help = "folder of the host that becomes that share when none is named; / when not "
+		 "given"},
+	{.name = "init.keep",
+	 .type = CONFIG_PATH,
+	 .help = "folder of the host that becomes the share of init.upper when none is named"},
+	{.name = "init.root.ro",
+	 .type = CONFIG_BOOL,
+	 .fallback = "true",
+	 .help = "mount the root share read-only"},
 	{.name = "init.root.type",
 	 .type = CONFIG_ENUM,
 	 .choices = "9p virtiofs",

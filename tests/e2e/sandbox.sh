@@ -112,6 +112,21 @@ for line in 'address 1' 'nameserver 10.0.2.3' written 'bantam: the shell ended w
 done
 [ ! -e /here ] || fault "run changed the host's /"
 
+# ---- roots that are folders ----
+"$bantam" setup kept 2>"$work/err" || fault "setup: $(cat "$work/err")"
+sandbox -d kept -- sh -c 'echo new >/etc/kept-file; rm /etc/hostname; mkdir /opt/moved; mv /opt/moved /opt/there'
+expect_status 0 "writing into a kept root"
+sandbox -d kept -- sh -c 'cat /etc/kept-file; hostname; ls /etc/hostname; ls -d /opt/there' >"$work/out" 2>/dev/null
+[ "$(cat "$work/out")" = "new"$'\n'"$name"$'\n'"/opt/there" ] || fault "a kept root has $(cat "$work/out")"
+rm -r "$TMPDIR/bantam"
+mkdir -p "$work/root/bin" "$work/root/sbin" "$work/root/dev"
+cp "$(command -v busybox)" "$work/root/bin"
+printf '#!/bin/busybox sh\n/bin/busybox touch /made\n/bin/busybox poweroff -f\n' >"$work/root/sbin/init"
+chmod +x "$work/root/sbin/init"
+boot 60 "$work/own" --accel "${ACCEL:-soft}" -p quiet -k "$generic" -d "$work/root"
+expect_status 0 "a folder with an init of its own"
+[ -f "$work/root/made" ] || fault "the folder's own init did not run: $(cat "$work/own")"
+
 # ---- again and again ----
 start=$SECONDS runs=0
 while [ $runs -lt "${SANDBOX_RUNS:-100}" ] && [ $((SECONDS - start)) -lt "${SANDBOX_SECONDS:-15}" ]; do

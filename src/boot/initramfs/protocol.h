@@ -7,10 +7,10 @@
  * each ended by a zero byte, and ends with an empty field. The first field is what it is about:
  *   module PATH                 load it, in order
  *   hostname NAME
- *   root TYPE TAG               9p or virtiofs: what the system is on, read-only
+ *   root TYPE TAG MODE          9p or virtiofs: what the system is on; MODE is ro or rw
  *   upper memory                an overlay on it that is forgotten
  *   upper TYPE TAG              an overlay on it that is kept in this share
- *   mount TYPE TAG PATH MODE    another share; MODE is ro or rw
+ *   mount TYPE TAG PATH MODE    another share
  *   dhcp                        every network card asks for an address
  *   console PATH                the device the shell talks to
  *   window ROWS COLUMNS         size of the terminal behind it
