@@ -443,6 +443,16 @@ GUEST_CODE(return_to_itself, ".code64\n"
 			     "1: push %rax\n"
 			     "ret\n");
 
+/* Of which rounds are run without a look at the requests, up to a limit. */
+GUEST_CODE(sum_memory, ".code64\n"
+		       "0: mov $0x100000, %esi\n"
+		       "mov $0x180000, %edi\n"
+		       "1: add (%rsi), %rax\n"
+		       "add $8, %rsi\n"
+		       "cmp %rdi, %rsi\n"
+		       "jne 1b\n"
+		       "jmp 0b\n");
+
 /* For the signal handler. */
 static struct {
 	struct engine_vcpu *vcpu;
@@ -527,6 +537,14 @@ static void kick_reaches_a_loop_of_returns(void **state)
 	assert_kicks_are_quick(g);
 }
 
+static void kick_reaches_a_loop_over_memory(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start(g, LOAD(g, sum_memory));
+	assert_kicks_are_quick(g);
+}
+
 GUEST_CODE(report_and_return, ".code64\n"
 			      "push %rax\n" REPORT(0x80) "pop %rax\n"
 							 "iretq\n");
@@ -570,6 +588,14 @@ static void interrupt_reaches_a_loop_of_returns(void **state)
 	struct sys_guest *g = *state;
 
 	start(g, LOAD(g, return_to_itself));
+	assert_interrupts_are_quick(g);
+}
+
+static void interrupt_reaches_a_loop_over_memory(void **state)
+{
+	struct sys_guest *g = *state;
+
+	start(g, LOAD(g, sum_memory));
 	assert_interrupts_are_quick(g);
 }
 
@@ -763,9 +789,11 @@ int main(void)
 		test(kick_reaches_a_jump_to_itself),
 		test(kick_reaches_a_counted_loop),
 		test(kick_reaches_a_loop_of_returns),
+		test(kick_reaches_a_loop_over_memory),
 		test(interrupt_reaches_a_jump_to_itself),
 		test(interrupt_reaches_a_counted_loop),
 		test(interrupt_reaches_a_loop_of_returns),
+		test(interrupt_reaches_a_loop_over_memory),
 		test(kicked_string_instruction_goes_on),
 		test(interrupt_comes_one_instruction_after_sti),
 		test(timer_reaches_a_loop),
