@@ -200,6 +200,13 @@ check-share: all
 check-sandbox: all
 	@BUILD=$(BUILD) SANDBOX_RUNS=100 SANDBOX_SECONDS=3600 tests/e2e/sandbox.sh
 
+# Networks with a gigabyte each way, instead of the few megabytes of `check`.
+.PHONY: check-net
+check-net:
+	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(CHECK_PACKAGES)
+	@$(MAKE) --no-print-directory -s all
+	@BUILD=$(BUILD) NET_BYTES=1073741824 NET_SECONDS=10 NET_TIMEOUT=900 tests/e2e/net.sh
+
 check-unit: $(UNIT_BINS)
 	@failed=0; for t in $(UNIT_BINS); do $$t || failed=1; done; exit $$failed
 

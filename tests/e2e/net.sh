@@ -93,10 +93,13 @@ release() {
 	timeout 10 busybox nc "$1" "$2" </dev/null >/dev/null 2>&1
 }
 
+# Each of these two has a second guest beside the first, to save time.
 user_network() {
 	start user user -n user --publish 8080:80 --publish '[::1]:8081:80' --publish 0.0.0.0:9000-9001:98-99 \
 		--publish 5202:5201 --publish 5202:5201/udp
-	local pid=$last answer
+	local pid=$last restricted
+	start restricted restricted -n user,restrict=on --publish 8180:80 --publish 9101:99
+	restricted=$last
 	until_serving user "$pid"
 	fetch http://127.0.0.1:8080
 	fetch 'http://[::1]:8080'
@@ -112,32 +115,29 @@ user_network() {
 	expect_line user name 192.0.2.7
 	expect_line user download6 "$sum"
 	moved user
-	start restricted restricted -n user,restrict=on --publish 8080:80 --publish 9001:99
-	pid=$last
-	until_serving restricted "$pid"
-	fetch http://127.0.0.1:8080
-	release 127.0.0.1 9001
-	ended restricted "$pid"
+	until_serving restricted "$restricted"
+	fetch http://127.0.0.1:8180
+	release 127.0.0.1 9101
+	ended restricted "$restricted"
 	section "$work/restricted" restricted | grep -q 'got out' && fault "a restricted guest gets out"
 }
 
 tap_network() {
+	ip link add br0 type bridge && ip addr add 192.168.34.9/24 dev br0 && ip link set br0 up
 	start tap static -n mode=tap,tapif=bantam0,host_ip=192.168.33.1
-	local pid=$last
+	local pid=$last bridge
+	start bridge server -n mode=bridge,bridge=br0
+	bridge=$last
 	until_serving tap "$pid"
 	fetch http://192.168.33.15
 	release 192.168.33.15 99
 	ended tap "$pid"
 	moved tap
 	[ ! -e /sys/class/net/bantam0 ] || fault "the tap interface is still there"
-
-	ip link add br0 type bridge && ip addr add 192.168.34.9/24 dev br0 && ip link set br0 up
-	start bridge server -n mode=bridge,bridge=br0
-	pid=$last
-	until_serving bridge "$pid"
+	until_serving bridge "$bridge"
 	fetch http://192.168.34.1
 	release 192.168.34.1 99
-	ended bridge "$pid"
+	ended bridge "$bridge"
 	ip link del br0
 }
 

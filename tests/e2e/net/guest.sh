@@ -10,6 +10,8 @@ for word in $(cat /proc/cmdline); do
 	role=* | bytes=* | seconds=* | peer=*) export "$word" ;;
 	esac
 done
+size=$bytes
+[ "$size" -le 33554432 ] || size=33554432
 load-modules
 ip link set lo up
 ip link set eth0 up
@@ -30,9 +32,10 @@ iperf() {
 	/bin/iperf3 -R -c "$1" -t "$seconds" -f m | grep receiver
 }
 
+# What is served lies in memory: larger amounts are moved by asking for it several times.
 serve() {
 	mkdir -p /www/cgi-bin
-	dd if=/dev/urandom of=/www/file bs=64k count=$((bytes / 65536)) 2>/dev/null
+	dd if=/dev/urandom of=/www/file bs=64k count=$((size / 65536)) 2>/dev/null
 	sha256sum </www/file >/www/sum
 	printf '#!/bin/sh\nprintf "Content-type: text/plain\\r\\n\\r\\n"\nsha256sum\n' >/www/cgi-bin/sum
 	chmod 755 /www/cgi-bin/sum
@@ -98,9 +101,16 @@ client)
 	until ping -c 1 -W 1 192.168.34.1 >/dev/null 2>&1; do sleep 0.2; done
 	until /bin/curl -sf http://192.168.34.1/sum >/sum; do sleep 0.2; done
 	echo "=== peer download"
-	/bin/curl -sS -m 600 http://192.168.34.1/file | sha256sum | cmp - /sum && echo same
+	for i in $(seq $((bytes / size))); do
+		/bin/curl -sS -m 600 http://192.168.34.1/file | sha256sum | cmp - /sum || break
+		[ "$i" -ne $((bytes / size)) ] || echo same
+	done
 	echo "=== peer upload"
-	/bin/curl -sS -m 600 http://192.168.34.1/file | /bin/curl -sS -m 600 --data-binary @- http://192.168.34.1/cgi-bin/sum | cmp - /sum && echo same
+	for i in $(seq $((bytes / size))); do
+		/bin/curl -sS -m 600 http://192.168.34.1/file |
+			/bin/curl -sS -m 600 --data-binary @- http://192.168.34.1/cgi-bin/sum | cmp - /sum || break
+		[ "$i" -ne $((bytes / size)) ] || echo same
+	done
 	iperf 192.168.34.1
 	nc 192.168.34.1 99 </dev/null
 	;;

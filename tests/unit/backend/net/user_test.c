@@ -281,7 +281,8 @@ static void send_segment(struct stream *s, unsigned flags, uint32_t seq, const v
 				    .dst = HOST_IP};
 
 	address_frame(frame);
-	memcpy(frame + 54, options, nr_options);
+	if (nr_options)
+		memcpy(frame + 54, options, nr_options);
 	front_send(&s->front, frame, build_tcp(frame, &spec, 0), NULL);
 }
 
