@@ -60,6 +60,7 @@ struct node {
 	char *name;	     /* in parent */
 	struct list files;   /* open files of this node */
 	struct list locks;   /* lock.c */
+	bool is_loaded;	     /* saved.c holds a reference */
 };
 
 struct file {
@@ -117,6 +118,13 @@ struct node *node_known_at(struct export *ex, struct node *dir, int dir_fd, cons
 
 /* The node is at another place now; or, with NULL, at none that has a name. */
 void node_move(struct export *ex, struct node *n, struct node *dir, const char *name);
+
+/*
+ * Gives a node just made another id, for loading. False when the id is in use. Then, before anything
+ * else is made: node_settle_ids().
+ */
+bool node_set_id(struct export *ex, struct node *n, uint32_t id);
+void node_settle_ids(struct export *ex);
 
 bool node_is_same(const struct node *n, const struct statx *stx);
 

@@ -51,12 +51,17 @@ struct file *fuse_file(struct fuse *f, uint64_t fh, const struct node *n)
 	return file && file_node(file) == n ? file : NULL;
 }
 
-uint64_t fuse_add_handle(struct fuse *f, struct file *file)
+void fuse_set_handle(struct fuse *f, struct file *file, uint64_t fh)
 {
 	struct fuse_handle *h = mem_alloc_zero(sizeof(*h));
 
 	h->file = file;
-	htable_add(&f->handles, &h->hash, ++f->last_fh);
+	htable_add(&f->handles, &h->hash, fh);
+}
+
+uint64_t fuse_add_handle(struct fuse *f, struct file *file)
+{
+	fuse_set_handle(f, file, ++f->last_fh);
 	return f->last_fh;
 }
 

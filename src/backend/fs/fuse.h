@@ -36,6 +36,10 @@ void fuse_drain(struct fuse *f);
 /* Ends the session: files are closed, nodes and locks forgotten. */
 void fuse_reset(struct fuse *f);
 
+/* The session as bytes (backend/fs/saved.h), and back. Drained. Bad bytes: -EINVAL, and none. */
+void fuse_save(struct fuse *f, struct buf *out);
+int fuse_load(struct fuse *f, const void *data, size_t len);
+
 /* Tries those that wait for locks again; happens by itself when there is a loop. */
 void fuse_retry(struct fuse *f);
 

@@ -65,6 +65,7 @@ struct node *fuse_node(struct fuse *f, uint64_t id);
 /* A handle's file, NULL unless it is one of that node. */
 struct file *fuse_file(struct fuse *f, uint64_t fh, const struct node *n);
 uint64_t fuse_add_handle(struct fuse *f, struct file *file);
+void fuse_set_handle(struct fuse *f, struct file *file, uint64_t fh);
 
 /* Closes a handle of the node with that id, which the client may have forgotten already. */
 int fuse_close_handle(struct fuse *f, uint64_t fh, uint64_t id);

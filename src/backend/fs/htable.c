@@ -89,11 +89,26 @@ struct hnode *htable_find_next(const struct htable *t, const struct hnode *n)
 	return find_from(head_of(t, n->key), n->link.next, n->key);
 }
 
-struct hnode *htable_any(const struct htable *t)
+/* The first element of a head or of one after it. */
+static struct hnode *first_from(const struct htable *t, const struct list *head)
 {
-	for (unsigned i = 0; i < t->nr_heads; i++) {
-		if (!list_is_empty(&t->heads[i]))
-			return list_entry(t->heads[i].next, struct hnode, link);
+	for (; head < t->heads + t->nr_heads; head++) {
+		if (!list_is_empty(head))
+			return list_entry(head->next, struct hnode, link);
 	}
 	return NULL;
+}
+
+struct hnode *htable_any(const struct htable *t)
+{
+	return first_from(t, t->heads);
+}
+
+struct hnode *htable_after(const struct htable *t, const struct hnode *n)
+{
+	const struct list *head = head_of(t, n->key);
+
+	if (n->link.next != head)
+		return list_entry(n->link.next, struct hnode, link);
+	return first_from(t, head + 1);
 }

@@ -31,7 +31,11 @@ void htable_remove(struct htable *t, struct hnode *n);
 struct hnode *htable_find(const struct htable *t, uint64_t key);
 struct hnode *htable_find_next(const struct htable *t, const struct hnode *n);
 
-/* Any element, NULL when empty: for taking a table apart. */
+/*
+ * Any element, NULL when empty: for taking a table apart. And the one after it in the order of the
+ * table, for going through all while nothing is added or removed.
+ */
 struct hnode *htable_any(const struct htable *t);
+struct hnode *htable_after(const struct htable *t, const struct hnode *n);
 
 #endif

@@ -49,17 +49,30 @@ static struct node *find(const struct export *ex, const struct statx *stx)
 
 /* ---- ids ---- */
 
+static void grow_ids(struct export *ex)
+{
+	ex->room_ids = ex->room_ids ? ex->room_ids * 2 : 64;
+	ex->by_id = realloc(ex->by_id, ex->room_ids * sizeof(*ex->by_id));
+	BUG_ON(!ex->by_id);
+}
+
+/* An id that was given back; some have been taken again by node_set_id(). */
+static bool reuse_id(struct export *ex, uint32_t *id)
+{
+	while (ex->free_ids.len) {
+		ex->free_ids.len -= sizeof(*id);
+		memcpy(id, ex->free_ids.data + ex->free_ids.len, sizeof(*id));
+		if (!ex->by_id[*id])
+			return true;
+	}
+	return false;
+}
+
 static void take_id(struct export *ex, struct node *n)
 {
-	if (ex->free_ids.len) {
-		ex->free_ids.len -= sizeof(n->id);
-		memcpy(&n->id, ex->free_ids.data + ex->free_ids.len, sizeof(n->id));
-	} else {
-		if (ex->nr_ids == ex->room_ids) {
-			ex->room_ids = ex->room_ids ? ex->room_ids * 2 : 64;
-			ex->by_id = realloc(ex->by_id, ex->room_ids * sizeof(*ex->by_id));
-			BUG_ON(!ex->by_id);
-		}
+	if (!reuse_id(ex, &n->id)) {
+		if (ex->nr_ids == ex->room_ids)
+			grow_ids(ex);
 		n->id = ex->nr_ids++;
 	}
 	ex->by_id[n->id] = n;
@@ -70,6 +83,32 @@ static void release_id(struct export *ex, struct node *n)
 {
 	ex->by_id[n->id] = NULL;
 	buf_append(&ex->free_ids, &n->id, sizeof(n->id));
+}
+
+bool node_set_id(struct export *ex, struct node *n, uint32_t id)
+{
+	if (id == n->id)
+		return true;
+	if (id < ex->nr_ids && ex->by_id[id])
+		return false;
+	while (ex->nr_ids <= id) {
+		if (ex->nr_ids == ex->room_ids)
+			grow_ids(ex);
+		ex->by_id[ex->nr_ids++] = NULL;
+	}
+	ex->by_id[n->id] = NULL;
+	n->id = id;
+	ex->by_id[id] = n;
+	return true;
+}
+
+void node_settle_ids(struct export *ex)
+{
+	ex->free_ids.len = 0;
+	for (uint32_t i = 0; i < ex->nr_ids; i++) {
+		if (!ex->by_id[i])
+			buf_append(&ex->free_ids, &i, sizeof(i));
+	}
 }
 
 struct node *export_node(struct export *ex, uint64_t id)

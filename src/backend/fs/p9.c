@@ -7,9 +7,7 @@
 #include "backend/fs/p9_impl.h"
 #include "base/log.h"
 
-#define VERSION	  "9P2000.L"
-#define MSIZE_MAX (1u << 20) /* v9fs asks for half of that at most */
-#define MSIZE_MIN 4096u	     /* a path fits */
+#define VERSION "9P2000.L"
 
 /* ---- fields ---- */
 
@@ -163,12 +161,12 @@ static int version(struct p9_call *c)
 	p9_get_text(c, text, sizeof(text));
 	if (c->is_bad)
 		return -EINVAL;
-	if (msize < MSIZE_MIN)
+	if (msize < P9_MSIZE_MIN)
 		return -EMSGSIZE;
 	p9_reset(c->p);
 	bool is_known = !strcmp(text, VERSION);
-	c->p->msize = is_known ? min(msize, MSIZE_MAX) : 0;
-	p9_put32(c, min(msize, MSIZE_MAX));
+	c->p->msize = is_known ? min(msize, P9_MSIZE_MAX) : 0;
+	p9_put32(c, min(msize, P9_MSIZE_MAX));
 	p9_put_text(c, is_known ? VERSION : "unknown", strlen(is_known ? VERSION : "unknown"));
 	return 0;
 }

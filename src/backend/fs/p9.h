@@ -28,6 +28,10 @@ void p9_drain(struct p9 *p);
 /* Ends the session: all fids are gone. */
 void p9_reset(struct p9 *p);
 
+/* The session as bytes (backend/fs/saved.h), and back. Drained. Bad bytes: -EINVAL, and none. */
+void p9_save(struct p9 *p, struct buf *out);
+int p9_load(struct p9 *p, const void *data, size_t len);
+
 /* Tries those that wait for locks again; happens by itself when there is a loop. */
 void p9_retry(struct p9 *p);
 

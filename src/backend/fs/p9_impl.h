@@ -45,7 +45,9 @@ enum p9_type {
 	P9_TREMOVE = 122,
 };
 
-#define P9_HEADER_SIZE 7 /* size[4] type[1] tag[2] */
+#define P9_HEADER_SIZE 7	  /* size[4] type[1] tag[2] */
+#define P9_MSIZE_MAX   (1u << 20) /* v9fs asks for half of that at most */
+#define P9_MSIZE_MIN   4096u	  /* a path fits */
 #define P9_NO_FID      UINT32_MAX
 
 /* Fids a client may have. v9fs keeps one per file it remembers; each costs some 100 bytes here. */

@@ -75,3 +75,26 @@ struct fs_request *file_request_new(struct file_requests *pool, struct virtio_ch
 		virtio_borrow_write(c, r->iov + r->fs.nr_in, r->room - r->fs.nr_in, &out_len);
 	return &r->fs;
 }
+
+void file_session_state(struct state *s, const char *type, void *server,
+			void (*save)(void *server, struct buf *out),
+			int (*load)(void *server, const void *data, size_t len))
+{
+	struct buf session = {0};
+
+	if (!state_is_loading(s))
+		save(server, &session);
+	uint64_t len = session.len;
+	state_u64(s, &len);
+	if (state_is_loading(s) && !state_failed(s)) {
+		if (len > s->section_end - s->pos) {
+			state_fail(s, "%s: the session is cut short", type);
+			return;
+		}
+		session.data = mem_alloc_zero(len + 1);
+	}
+	state_bytes(s, session.data, len);
+	if (state_is_loading(s) && !state_failed(s) && load(server, session.data, len))
+		state_fail(s, "%s: the session is not understood", type);
+	free(session.data);
+}

@@ -20,4 +20,9 @@ void file_requests_fini(struct file_requests *pool); /* all must be done */
 /* The chain as a request, which its done() pushes and gives back to the pool. */
 struct fs_request *file_request_new(struct file_requests *pool, struct virtio_chain *c);
 
+/* A server's session in a saved state; type is for the message when it cannot be loaded. */
+void file_session_state(struct state *s, const char *type, void *server,
+			void (*save)(void *server, struct buf *out),
+			int (*load)(void *server, const void *data, size_t len));
+
 #endif

@@ -57,6 +57,21 @@ static void reset(struct virtio_device *d)
 	fuse_reset(fs_of(d)->fuse);
 }
 
+static void save(void *server, struct buf *out)
+{
+	fuse_save(server, out);
+}
+
+static int load(void *server, const void *data, size_t len)
+{
+	return fuse_load(server, data, len);
+}
+
+static void session_state(struct virtio_device *d, struct state *s)
+{
+	file_session_state(s, d->ops->type, fs_of(d)->fuse, save, load);
+}
+
 static void fs_free(struct virtio_device *d)
 {
 	struct virtio_fs *fs = fs_of(d);
@@ -76,6 +91,7 @@ static const struct virtio_ops fs_ops = {
 	.process = process,
 	.drain = drain,
 	.reset = reset,
+	.state = session_state,
 	.free = fs_free,
 };
 

@@ -55,6 +55,21 @@ static void reset(struct virtio_device *d)
 	p9_reset(p9_of(d)->p9);
 }
 
+static void save(void *server, struct buf *out)
+{
+	p9_save(server, out);
+}
+
+static int load(void *server, const void *data, size_t len)
+{
+	return p9_load(server, data, len);
+}
+
+static void session_state(struct virtio_device *d, struct state *s)
+{
+	file_session_state(s, d->ops->type, p9_of(d)->p9, save, load);
+}
+
 static void p9_device_free(struct virtio_device *d)
 {
 	struct virtio_p9 *p = p9_of(d);
@@ -74,6 +89,7 @@ static const struct virtio_ops p9_ops = {
 	.process = process,
 	.drain = drain,
 	.reset = reset,
+	.state = session_state,
 	.free = p9_device_free,
 };
 

@@ -20,7 +20,8 @@ struct client {
 	uint32_t uid;
 	struct fs_request request;
 	bool is_done;
-	uint8_t in[8192], out[1 << 16];
+	uint8_t in[8192];
+	uint8_t out[1 << 16] __attribute__((aligned(8)));
 	size_t in_len;
 	struct iovec in_iov[2], out_iov[2];
 };
@@ -42,7 +43,8 @@ static inline void client_begin(struct client *c, uint32_t opcode, uint64_t node
 
 static inline void client_add(struct client *c, const void *data, size_t len)
 {
-	memcpy(c->in + c->in_len, data, len);
+	if (len)
+		memcpy(c->in + c->in_len, data, len);
 	c->in_len += len;
 }
 

@@ -688,6 +688,80 @@ static void caches_say_how_long(void **state)
 	assert_true(e.entry_valid > 1000);
 }
 
+/* ---- saved sessions ---- */
+
+/* A second server of the same directory, as after a load elsewhere. */
+static int load_elsewhere(const struct buf *saved)
+{
+	struct export *other = export_open(c.tree.top, &plain, NULL);
+	struct fuse *f = fuse_new(other, FUSE_CACHE_AUTO, NULL);
+
+	int rc = fuse_load(f, saved->data, saved->len);
+	fuse_free(c.f);
+	export_close(c.ex);
+	c.f = f;
+	c.ex = other;
+	return rc;
+}
+
+static void sessions_go_on_after_a_load(void **state)
+{
+	struct fuse_mkdir_in mode = {.mode = 0755};
+	struct fuse_attr attr;
+	struct buf saved = {0};
+	uint64_t node, fh, gone;
+
+	assert_int_equal(client_named(&c, FUSE_MKDIR, ROOT, &mode, sizeof(mode), "d"), 0);
+	uint64_t d = node_of(ROOT, "d"), file = node_of(ROOT, "file");
+	assert_int_equal(client_create(&c, d, "kept", 0644, &node, &fh), 0);
+	assert_int_equal(client_create(&c, d, "gone", 0644, &gone, &(uint64_t){0}), 0);
+	assert_int_equal(client_write(&c, node, fh, 0, "before "), 0);
+	fuse_save(c.f, &saved);
+	assert_int_equal(unlink(tree_path(&c.tree, "top/d/gone")), 0);
+	assert_int_equal(load_elsewhere(&saved), 0);
+	assert_int_equal(client_write(&c, node, fh, 7, "after"), 0);
+	assert_string_equal(tree_text(&c.tree, "top/d/kept"), "before after");
+	assert_int_equal(client_attr(&c, file, &attr), 0);
+	assert_int_equal(attr.size, 5);
+	assert_int_equal(client_attr(&c, gone, &attr), -ESTALE);
+	assert_int_equal(node_of(ROOT, "d"), d);
+	assert_int_equal(node_of(d, "kept"), node);
+	/* What is new has an id of its own. */
+	tree_file(&c.tree, "top/new", "");
+	uint64_t fresh = node_of(ROOT, "new");
+	assert_true(fresh != d && fresh != file && fresh != node);
+	/* The counts came along: as many as were given are taken back. */
+	struct fuse_forget_in in = {.nlookup = 1};
+	client_begin(&c, FUSE_FORGET, file);
+	client_add(&c, &in, sizeof(in));
+	client_send(&c, 0);
+	assert_int_equal(client_attr(&c, file, &attr), -ESTALE);
+	buf_free(&saved);
+}
+
+static void saved_sessions_are_not_trusted(void **state)
+{
+	struct buf saved = {0};
+	uint64_t node, fh;
+
+	node_of(ROOT, "file");
+	assert_int_equal(client_create(&c, ROOT, "new", 0644, &node, &fh), 0);
+	fuse_save(c.f, &saved);
+	for (size_t len = 0; len < saved.len; len++)
+		assert_int_equal(fuse_load(c.f, saved.data, len), -EINVAL);
+	/* A name that leads out. */
+	uint8_t *name = memmem(saved.data, saved.len, "new", 3);
+	assert_non_null(name);
+	memcpy(name, "../", 3);
+	assert_int_equal(fuse_load(c.f, saved.data, saved.len), -EINVAL);
+	for (size_t at = 0; at < saved.len; at++) {
+		saved.data[at] ^= 0xff;
+		fuse_load(c.f, saved.data, saved.len);
+		saved.data[at] ^= 0xff;
+	}
+	buf_free(&saved);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_plain, stop)
 
 int main(void)
@@ -724,6 +798,8 @@ int main(void)
 		TEST(waiting_for_a_lock_ends_when_it_is_free),
 		TEST(waiting_for_a_lock_can_be_interrupted),
 		TEST(caches_say_how_long),
+		TEST(sessions_go_on_after_a_load),
+		TEST(saved_sessions_are_not_trusted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -460,6 +460,37 @@ static void made_nodes_have_the_callers_owner(void **state)
 	assert_int_equal(take(4), 1001);
 }
 
+static void sessions_go_on_after_a_load(void **state)
+{
+	struct buf saved = {0};
+
+	assert_int_equal(ask(P9_TMKDIR, "dsdd", 0, "d", 0755, 0), 0);
+	assert_int_equal(walk1(0, 1, "d"), 0);
+	assert_int_equal(ask(P9_TWALK, "ddw", 1, 2, 0), 0);
+	assert_int_equal(ask(P9_TLCREATE, "dsddd", 2, "new", O_RDWR, 0644, 0), 0);
+	assert_int_equal(walk1(0, 3, "file"), 0);
+	assert_int_equal(ask(P9_TXATTRCREATE, "dsqd", 3, "user.a", (uint64_t)8, 0), 0);
+	assert_int_equal(ask(P9_TWRITE, "dqdd", 3, (uint64_t)0, 4, 0x64636261), 0);
+	p9_save(c.p, &saved);
+	for (size_t len = 0; len < saved.len; len++)
+		assert_int_equal(p9_load(c.p, saved.data, len), -EINVAL);
+	assert_int_equal(p9_load(c.p, saved.data, saved.len), 0);
+	assert_int_equal(ask(P9_TWRITE, "dqdd", 2, (uint64_t)0, 4, 0x64636261), 0);
+	assert_string_equal(tree_text(&c.tree, "top/d/new"), "abcd");
+	assert_int_equal(walk1(1, 4, "new"), 0);
+	assert_int_equal(ask(P9_TWRITE, "dqdd", 3, (uint64_t)4, 4, 0x64636261), 0);
+	assert_int_equal(ask(P9_TCLUNK, "d", 3), 0);
+	char value[9] = "";
+	assert_int_equal(getxattr(tree_path(&c.tree, "top/file"), "user.a", value, 8), 8);
+	assert_string_equal(value, "abcdabcd");
+	for (size_t at = 0; at < saved.len; at++) {
+		saved.data[at] ^= 0xff;
+		p9_load(c.p, saved.data, saved.len);
+		saved.data[at] ^= 0xff;
+	}
+	buf_free(&saved);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -480,6 +511,7 @@ int main(void)
 		TEST(locks_exclude),
 		TEST(waiting_locks_are_flushed),
 		TEST(made_nodes_have_the_callers_owner),
+		TEST(sessions_go_on_after_a_load),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,6 +113,60 @@ static void p9_has_tag_and_answers(void **state)
 	assert_int_equal(request(&queue, version, sizeof(version) - 1, answer, 12), 11);
 }
 
+static void state_round_trips(void **state)
+{
+	struct driver_queue queue;
+	struct driver_host other;
+	struct buf saved = {0};
+	struct state s;
+	static const char version[] = "\x15\0\0\0\x64\xff\xff\0\x20\0\0\x08\0"
+				      "9P2000.L";
+	static const char attach[] = "\x17\0\0\0\x68\0\0\0\0\0\0\xff\xff\xff\xff\0\0\0\0"
+				     "\0\0\0\0";
+
+	struct export *ex = export_open(tree.top, &options, NULL);
+	driver_connect(&host, virtio_p9_new(host.mem, io_thread_loop(host.io), ex, "tag"));
+	assert_true(driver_negotiate(&host, 1));
+	driver_init(&queue, &host, 0, 16);
+	driver_start(&host);
+	gpa_t answer = driver_alloc(&host, 256);
+	request(&queue, version, sizeof(version) - 1, answer, 256);
+	assert_int_equal(request(&queue, attach, sizeof(attach) - 1, answer, 256), 20);
+	virtio_pause(host.device);
+	state_init_save(&s, &saved);
+	state_begin(&s, "9p", 1);
+	virtio_state(host.device, &s);
+	state_end(&s);
+	assert_false(state_failed(&s));
+
+	driver_host_init(&other);
+	ex = export_open(tree.top, &options, NULL);
+	driver_connect(&other, virtio_p9_new(other.mem, io_thread_loop(other.io), ex, "tag"));
+	virtio_pause(other.device);
+	state_init_load(&s, saved.data, saved.len);
+	state_begin(&s, "9p", 1);
+	virtio_state(other.device, &s);
+	state_end(&s);
+	assert_string_equal(s.error.text, "");
+	struct buf again = {0};
+	state_init_save(&s, &again);
+	state_begin(&s, "9p", 1);
+	virtio_state(other.device, &s);
+	state_end(&s);
+	assert_int_equal(saved.len, again.len);
+	assert_memory_equal(saved.data, again.data, saved.len);
+	for (size_t len = 0; len < saved.len; len++) {
+		state_init_load(&s, saved.data, len);
+		state_begin(&s, "9p", 1);
+		virtio_state(other.device, &s);
+		state_end(&s);
+		assert_true(state_failed(&s));
+	}
+	buf_free(&again);
+	buf_free(&saved);
+	driver_host_fini(&other);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -121,6 +175,7 @@ int main(void)
 		TEST(fs_has_tag_and_queues),
 		TEST(fs_answers_requests_in_both_formats),
 		TEST(p9_has_tag_and_answers),
+		TEST(state_round_trips),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
