@@ -196,6 +196,11 @@ check-cpu: $(BUILD)/tests/cpu/compare
 check-share: all
 	@BUILD=$(BUILD) FILES=20000 tests/e2e/share.sh
 
+# Disks with twenty power cuts instead of two.
+.PHONY: check-disk
+check-disk: all
+	@BUILD=$(BUILD) CUTS=20 tests/e2e/disk.sh
+
 # A hundred sandboxes one after the other.
 check-sandbox: all
 	@BUILD=$(BUILD) SANDBOX_RUNS=100 SANDBOX_SECONDS=3600 tests/e2e/sandbox.sh

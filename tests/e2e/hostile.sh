@@ -23,7 +23,9 @@ seed=$(date +%s)
 echo "seed $seed"
 mkdir "$work/shared"
 # Each device alone, so that a fault names it; then all together.
+"$bantam" image create "$work/abused.qcow2" 64M || fault "no image"
 devices=(
+	"blk:-d $work/abused.qcow2 -n none"
 	"rng:--rng -n none"
 	"net:-n mode=user"
 	"fs:--share $work/shared,fs -n none"

@@ -43,7 +43,8 @@ typedef void (*aio_done_fn)(struct aio_req *req);
 struct aio_req {
 	enum aio_op op;
 	int fd;
-	int mode; /* AIO_ALLOCATE */
+	int mode;      /* AIO_ALLOCATE */
+	bool is_quick; /* the system call hardly ever waits: it may be made at once */
 	uint64_t offset, len;
 	const struct iovec *iov; /* AIO_READ, AIO_WRITE; stays valid until done */
 	unsigned nr_iov;	 /* at most IOV_MAX */

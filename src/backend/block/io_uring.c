@@ -101,11 +101,30 @@ static void prepare(struct io_uring_sqe *sqe, struct aio_req *req)
 	io_uring_sqe_set_data(sqe, req);
 }
 
+/*
+ * What goes to the page cache and nowhere else is done here: the ring would have a kernel thread do it,
+ * one after another, each with a wake-up of ours.
+ */
+static void do_quick(struct aio *aio)
+{
+	list_for_each_safe (it, &aio->queued) {
+		struct aio_req *req = list_entry(it, struct aio_req, node);
+
+		if (!req->is_quick)
+			continue;
+		list_remove(it);
+		aio_perform(req);
+		aio->stats.calls++;
+		list_append(&aio->completed, it);
+	}
+}
+
 static void uring_send(struct aio *aio)
 {
 	struct uring *u = aio->state;
 	struct io_uring_sqe *sqe;
 
+	do_quick(aio);
 	while (!list_is_empty(&aio->queued) && aio->nr_in_flight < RING_ENTRIES &&
 	       (sqe = io_uring_get_sqe(&u->ring)) != NULL) {
 		struct aio_req *req = list_entry(aio->queued.next, struct aio_req, node);
@@ -115,8 +134,10 @@ static void uring_send(struct aio *aio)
 		aio->nr_in_flight++;
 	}
 	/* What the kernel does not take now stays in the ring and goes with the next call. */
-	aio->stats.calls++;
-	io_uring_submit(&u->ring);
+	if (io_uring_sq_ready(&u->ring)) {
+		aio->stats.calls++;
+		io_uring_submit(&u->ring);
+	}
 }
 
 static void uring_reap(struct aio *aio, bool wait)

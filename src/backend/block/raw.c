@@ -19,7 +19,8 @@
 #include "base/buf.h"
 #include "base/log.h"
 
-#define DIRECT_ALIGN 4096 /* of our own buffers: enough for every host */
+#define DIRECT_ALIGN 4096	/* of our own buffers: enough for every host */
+#define QUICK_MAX    (64 * KIB) /* tens of microseconds */
 #define ZEROES_SIZE  (64 * KIB)
 #define ZEROES_IOV   16 /* pieces of one write of zeroes: 1 MiB */
 
@@ -91,6 +92,12 @@ static void finish(struct block_req *req, int rc)
 
 static void moved(struct aio_req *a);
 
+/* A short write to a file is a copy into the page cache, unless the host is short of memory. */
+static bool is_quick(const struct raw *r, const struct block_req *req)
+{
+	return req->op == BLOCK_WRITE && !r->is_direct && !r->is_device && req->len <= QUICK_MAX;
+}
+
 static void move(struct block_req *req, const struct iovec *iov, unsigned nr, uint64_t offset)
 {
 	struct raw *r = raw_of(req->block);
@@ -100,6 +107,7 @@ static void move(struct block_req *req, const struct iovec *iov, unsigned nr, ui
 				    .offset = offset,
 				    .iov = iov,
 				    .nr_iov = nr,
+				    .is_quick = is_quick(r, req),
 				    .done = moved};
 	aio_submit(r->block.aio, &req->aio);
 }
