@@ -111,7 +111,7 @@ $(BUILD)/tests/decode/disasm: $(BUILD)/tests/decode/disasm.o $(LIB)
 
 BUILD_PACKAGES := gcc libc6-dev linux-libc-dev
 RUN_PACKAGES   := busybox-static cpio gzip
-BENCH_PACKAGES := python3-minimal qemu-system-x86 zlib1g-dev
+BENCH_PACKAGES := iperf3 iproute2 kmod python3-minimal qemu-system-x86 zlib1g-dev
 CHECK_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3-minimal xz-utils file \
 	acpica-tools bsdutils procps qemu-system-x86 lz4 kmod tmux zlib1g-dev \
 	pkg-config libslirp-dev libglib2.0-dev iproute2 iperf3 curl \
@@ -138,6 +138,7 @@ bench:
 	@BUILD=$(BUILD) bench/engine/run $(BENCH_JSON:%=--json %)
 	@bench/boot.py $(BENCH_JSON:%=--json %) $(BUILD)/bantam $(BUILD)/bench/programs $(BUILD)/bench.cpio.gz \
 		"$$(tools/get-kernel)" "$$(tools/get-kernel amd64)"
+	@BUILD=$(BUILD) bench/net
 
 # The programs of bench/engine/run, which are of the baseline instruction set and also run as a guest's
 # init. Only the product of matrices is for the vectoriser.

@@ -84,6 +84,14 @@ restricted)
 	serve
 	wait_for_end
 	;;
+speed-user)
+	lease
+	iperf 10.0.2.2
+	;;
+speed-tap)
+	ip addr add "192.168.33.15/24" dev eth0
+	iperf 192.168.33.1
+	;;
 static)
 	ip addr add "192.168.33.15/24" dev eth0
 	transfer 192.168.33.1
