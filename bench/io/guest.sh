@@ -8,7 +8,7 @@ mount -t sysfs sys /sys
 mkdir -p /mnt /tmp
 load-modules
 for word in $(cat /proc/cmdline); do
-	case $word in bench=*|seconds=*|share=*|files=*) export "${word?}" ;; esac
+	case $word in bench=*|seconds=*|share=*|files=*|requests=*) export "${word?}" ;; esac
 done
 
 # now: seconds since the boot, with hundredths.
@@ -36,6 +36,13 @@ disk() {
 		fio_job "$format-read-1M" "$device" read 1M 4 7
 		fio_job "$format-write-1M" "$device" write 1M 4 48
 	done
+}
+
+# As many random reads as were asked for, 32 at a time.
+requests() {
+	/bin/fio --name=job --filename=/dev/vda --direct=1 --ioengine=libaio --rw=randread --bs=4k --iodepth=32 \
+		--number_ios="$requests" --minimal >/tmp/fio.out 2>&1 || { echo "FAILED requests"; cat /tmp/fio.out; }
+	echo "RESULT requests $requests"
 }
 
 # iperf NAME ARGUMENT...: megabits per second at the receiver.
