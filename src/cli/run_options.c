@@ -434,6 +434,11 @@ static const struct option_row rows[] = {
 	 .apply = apply_port,
 	 .help = "a byte stream of the guest, /dev/virtio-ports/NAME there, and what it is "
 		 "connected to; may be repeated"},
+	{.name = "balloon",
+	 .key = "balloon.enabled",
+	 .text = "true",
+	 .apply = apply_flag,
+	 .help = "give the guest a memory balloon; free memory of the guest goes back to the host"},
 	{.name = "vsock",
 	 .arg = "CID[,PATH]",
 	 .key = "vsock.cid",

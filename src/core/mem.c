@@ -200,6 +200,28 @@ int mem_load(struct mem *m, gpa_t gpa, const void *src, size_t len)
 	return copy(m, gpa, (void *)src, len, COPY_IN_ROM);
 }
 
+uint64_t mem_discard(struct mem *m, void *slice, uint64_t len)
+{
+	const uint8_t *first = slice;
+
+	for (unsigned i = 0; i < m->nr; i++) {
+		const struct mem_region *r = &m->regions[i];
+
+		if (r->is_rom || first < r->host || first >= r->host + r->size)
+			continue;
+		uint64_t at = (uint64_t)(first - r->host);
+		if (!range_fits(at, len, r->size))
+			return 0;
+		uint64_t from = ALIGN_UP(at, (uint64_t)GUEST_PAGE_SIZE);
+		uint64_t to = ALIGN_DOWN(at + len, (uint64_t)GUEST_PAGE_SIZE);
+		if (from >= to || madvise(r->host + from, to - from, MADV_REMOVE))
+			return 0;
+		mem_wrote(m, r->gpa + from, to - from);
+		return to - from;
+	}
+	return 0;
+}
+
 void mem_clear_ram(struct mem *m)
 {
 	for (unsigned i = 0; i < m->nr; i++) {

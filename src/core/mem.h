@@ -91,6 +91,13 @@ int mem_load(struct mem *m, gpa_t gpa, const void *src, size_t len);
 void *mem_slice(struct mem *m, gpa_t gpa, uint64_t len, enum mem_access access);
 void mem_wrote(struct mem *m, gpa_t gpa, uint64_t len);
 
+/*
+ * Gives the host pages inside a borrowed slice of RAM back to the host: they read as zeroes from now on
+ * and take up memory again when they are touched. Bytes of a page that is only partly inside stay.
+ * Returns how many bytes were given back: 0 when the host cannot, or for ROM.
+ */
+uint64_t mem_discard(struct mem *m, void *slice, uint64_t len);
+
 /* Zeroes all RAM (not ROM) and gives its host pages back: what a reset does before booting anew. */
 void mem_clear_ram(struct mem *m);
 

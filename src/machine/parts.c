@@ -5,8 +5,8 @@
 #include "machine/virtio_bus.h"
 
 static const struct part_type *const types[] = {
-	&part_serial, &part_init, &part_console, &part_rng,
-	&part_vsock,  &part_disk, &part_net,	 &part_share,
+	&part_serial,  &part_init, &part_console, &part_rng,   &part_vsock,
+	&part_balloon, &part_disk, &part_net,	  &part_share,
 };
 
 void parts_register_keys(struct config *cfg)

@@ -30,6 +30,7 @@ struct part_type {
 
 extern const struct part_type part_net;
 extern const struct part_type part_init;
+extern const struct part_type part_balloon;
 extern const struct part_type part_console;
 extern const struct part_type part_disk;
 extern const struct part_type part_rng;

@@ -114,6 +114,30 @@ static void clear_zeroes_ram_and_keeps_rom(void **state)
 	mem_free(m);
 }
 
+static void discarded_pages_are_zero_and_parts_of_pages_stay(void **state)
+{
+	struct mem *m = mem_new();
+	struct error err = {0};
+	uint8_t *host;
+
+	assert_int_equal(mem_add_region(m, 0x100000, 16 * 4096, false, &err), 0);
+	assert_int_equal(mem_add_region(m, 0x800000, 4096, true, &err), 0);
+	host = mem_slice(m, 0x100000, 16 * 4096, MEM_WRITE);
+	memset(host, 0x5a, 16 * 4096);
+	assert_int_equal(mem_discard(m, host + 1, 3 * 4096), 2 * 4096);
+	assert_int_equal(host[4095], 0x5a);
+	assert_int_equal(host[4096], 0);
+	assert_int_equal(host[3 * 4096 - 1], 0);
+	assert_int_equal(host[3 * 4096], 0x5a);
+	assert_int_equal(mem_discard(m, host + 5, 4096), 0);
+	assert_int_equal(mem_discard(m, host + 15 * 4096, 2 * 4096), 0); /* past the end */
+	assert_int_equal(host[15 * 4096], 0x5a);
+	assert_int_equal(mem_discard(m, &err, 4096), 0); /* not guest memory */
+	host = mem_slice(m, 0x800000, 4096, MEM_READ);
+	assert_int_equal(mem_discard(m, host, 4096), 0); /* ROM */
+	mem_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -124,6 +148,7 @@ int main(void)
 		cmocka_unit_test(slice_stays_inside_one_region),
 		cmocka_unit_test(hook_hears_of_every_write),
 		cmocka_unit_test(clear_zeroes_ram_and_keeps_rom),
+		cmocka_unit_test(discarded_pages_are_zero_and_parts_of_pages_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
