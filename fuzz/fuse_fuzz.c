@@ -2,7 +2,8 @@
 /*
  * Fuzz target: FUSE requests with anything in them, many to a session. Each is a byte for the
  * opcode, one for the node, one for the length, one for the room of the answer, and its bytes; opcode
- * 255 makes those the whole request, header included.
+ * 255 makes those the whole request, header included. With the first bit of all set the input is a
+ * saved session instead.
  */
 #include <linux/fuse.h>
 
@@ -43,8 +44,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	struct export *ex = fuzz_export(*data);
 	struct fuse *f = fuse_new(ex, (enum fuse_cache)(*data >> 5 & 1), NULL);
+	bool is_saved = *data & 0x80;
 	data++, size--;
-	init(f);
+	if (is_saved && fuse_load(f, data, size) == 0) {
+		struct buf again = {0};
+
+		fuse_save(f, &again);
+		buf_free(&again);
+	}
+	if (is_saved)
+		size = 0;
+	else
+		init(f);
 	while (size >= 4 && nr < MESSAGES_MAX) {
 		size_t len = min((size_t)data[2], size - 4), room = (size_t)data[3] * 32;
 		struct fuse_in_header h = {.len = (uint32_t)(sizeof(h) + len),

@@ -2,7 +2,8 @@
 /*
  * Fuzz target: 9P messages with anything in them, many to a session, after a version and a fid for
  * the root. Each is a byte for the type, one for the length, one for the room of the answer, and
- * its bytes; type 255 makes those the whole message, header included.
+ * its bytes; type 255 makes those the whole message, header included. With the first bit of all set
+ * the input is a saved session instead.
  */
 #include "backend/fs/p9.h"
 #include "export_tree.h"
@@ -51,8 +52,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	struct export *ex = fuzz_export(*data);
 	struct p9 *p = p9_new(ex, NULL);
+	bool is_saved = *data & 0x80;
 	data++, size--;
-	begin(p);
+	if (is_saved && p9_load(p, data, size) == 0) {
+		struct buf again = {0};
+
+		p9_save(p, &again);
+		buf_free(&again);
+	}
+	if (is_saved)
+		size = 0;
+	else
+		begin(p);
 	while (size >= 3 && nr < MESSAGES_MAX) {
 		size_t len = min((size_t)data[1], size - 3), room = (size_t)data[2] * 32;
 		struct header h = {
