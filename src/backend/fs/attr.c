@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backend/fs/export_impl.h"
@@ -36,6 +37,29 @@ int file_stat(struct export *ex, struct file *f, struct statx *attr)
 	if (!rc)
 		map_attr(ex, &p, f->node, attr);
 	return rc;
+}
+
+/* Coarser than the clock any file system takes its times from. */
+#define TIMES_TELL_NS (50 * NS_PER_MS)
+
+bool file_is_as_before(struct file *f)
+{
+	struct node *n = f->node;
+	struct timespec now;
+	struct statx stx;
+
+	if (place_statx(&(struct place){f->fd, ""}, &stx) || clock_gettime(CLOCK_REALTIME, &now))
+		return false;
+	uint64_t ctime_ns = (uint64_t)stx.stx_ctime.tv_sec * NS_PER_SEC + stx.stx_ctime.tv_nsec;
+	uint64_t now_ns = (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
+	bool is_same =
+		n->seen_ctime_ns && n->seen_ctime_ns == ctime_ns && n->seen_size == stx.stx_size;
+
+	/* A change right after this could leave the same time, and another one from the future any. */
+	bool can_tell = ctime_ns < now_ns && now_ns - ctime_ns > TIMES_TELL_NS;
+	n->seen_ctime_ns = can_tell ? ctime_ns : 0;
+	n->seen_size = stx.stx_size;
+	return is_same;
 }
 
 int node_readlink(struct export *ex, struct node *n, char *target, size_t size)

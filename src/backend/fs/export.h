@@ -171,6 +171,13 @@ struct node *file_node(const struct file *f);
 int file_stat(struct export *ex, struct file *f, struct statx *attr);
 
 /*
+ * Whether a file just opened holds what it held when this was last asked of its node, as far as the
+ * host's times tell: what a process of the host writes through a mapping shows in them late. False the
+ * first time, and when the file was changed too shortly before.
+ */
+bool file_is_as_before(struct file *f);
+
+/*
  * Moves up to len bytes at offset from the file to where s stands, or back, and moves s. Returns the
  * number of bytes: fewer than len at the file's end, or when s ends.
  */

@@ -60,7 +60,9 @@ struct node {
 	char *name;	     /* in parent */
 	struct list files;   /* open files of this node */
 	struct list locks;   /* lock.c */
-	bool is_loaded;	     /* saved.c holds a reference */
+	uint64_t seen_ctime_ns; /* file_is_as_before(); 0: not to be relied on */
+	uint64_t seen_size;
+	bool is_loaded; /* saved.c holds a reference */
 };
 
 struct file {

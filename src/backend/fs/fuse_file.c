@@ -35,6 +35,9 @@ static int open_node(struct fuse_call *c)
 
 		node_change(c->f->ex, c->node, &ch);
 	}
+	/* Programs and headers are opened again and again: what the guest has read of them stays. */
+	if (!is_dir && c->f->cache == FUSE_CACHE_AUTO && file_is_as_before(file))
+		out.open_flags |= FOPEN_KEEP_CACHE;
 	out.fh = fuse_add_handle(c->f, file);
 	return fuse_reply(c, &out, sizeof(out));
 }

@@ -688,6 +688,33 @@ static void caches_say_how_long(void **state)
 	assert_true(e.entry_valid > 1000);
 }
 
+static uint32_t flags_of_open(uint64_t node)
+{
+	struct fuse_open_in in = {.flags = O_RDONLY};
+	struct fuse_open_out out;
+
+	client_begin(&c, FUSE_OPEN, node);
+	client_add(&c, &in, sizeof(in));
+	assert_int_equal(client_ask(&c, &out, sizeof(out)), 0);
+	return out.open_flags;
+}
+
+static void data_are_kept_while_the_file_is_the_same(void **state)
+{
+	uint64_t file = node_of(ROOT, "file");
+
+	usleep(100000);
+	assert_int_equal(flags_of_open(file), 0);
+	assert_int_equal(flags_of_open(file), FOPEN_KEEP_CACHE);
+	tree_file(&c.tree, "top/file", "other");
+	assert_int_equal(flags_of_open(file), 0);
+	/* Changed a moment ago: its times could be the same after another change. */
+	assert_int_equal(flags_of_open(file), 0);
+	usleep(100000);
+	assert_int_equal(flags_of_open(file), 0);
+	assert_int_equal(flags_of_open(file), FOPEN_KEEP_CACHE);
+}
+
 /* ---- saved sessions ---- */
 
 /* A second server of the same directory, as after a load elsewhere. */
@@ -798,6 +825,7 @@ int main(void)
 		TEST(waiting_for_a_lock_ends_when_it_is_free),
 		TEST(waiting_for_a_lock_can_be_interrupted),
 		TEST(caches_say_how_long),
+		TEST(data_are_kept_while_the_file_is_the_same),
 		TEST(sessions_go_on_after_a_load),
 		TEST(saved_sessions_are_not_trusted),
 	};
