@@ -150,7 +150,7 @@ tail -n1 errors | grep -q 'was changed since' || fault "message: $(tail -n1 erro
 
 # ---- locks ----
 image create locked.qcow2 1M
-qemu-io -f qcow2 -c 'sleep 3000' locked.qcow2 >/dev/null &
+qemu-io -f qcow2 -c 'sleep 60000' locked.qcow2 >/dev/null &
 holder=$!
 background="$background $holder"
 sleep 1
