@@ -139,6 +139,8 @@ bench:
 	@bench/boot.py $(BENCH_JSON:%=--json %) $(BUILD)/bantam $(BUILD)/bench/programs $(BUILD)/bench.cpio.gz \
 		"$$(tools/get-kernel)" "$$(tools/get-kernel amd64)"
 	@BUILD=$(BUILD) bench/net
+	@bench/sandbox.py $(BENCH_JSON:%=--json %) $(BUILD)/bantam $(BUILD)/bench/programs $(BUILD)/bench.cpio.gz \
+		"$$(tools/get-kernel)" "$$(tools/get-kernel amd64)"
 
 # The programs of bench/engine/run, which are of the baseline instruction set and also run as a guest's
 # init. Only the product of matrices is for the vectoriser.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the making of an initramfs reads: packed modules, what modules say of themselves, lists of
- * modules, and the version in a kernel image; also the DHCP answers that the guest's init reads. The
- * first byte says which.
+ * modules, and the version in a kernel image; also the DHCP answers that the guest's init reads, and
+ * the frames it sends. The first byte says which.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@
 #include "boot/initramfs/modules.h"
 #include "boot/initramfs/unpack.h"
 #include "boot/loader/kernel_version.h"
+#include "cli/guest_frames.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -74,6 +75,21 @@ static void fuzz_unpack(const uint8_t *data, size_t len)
 	buf_free(&out);
 }
 
+static void fuzz_frames(const uint8_t *data, size_t len)
+{
+	const struct buf arrived = {.data = (uint8_t *)data, .len = len};
+	struct guest_frame f;
+	uint32_t sum = 0;
+	size_t at = 0;
+
+	while (guest_frame_next(&arrived, &at, &f) > 0) {
+		sum += guest_frame_number(&f);
+		for (uint32_t i = 0; i < f.len; i++)
+			sum += f.payload[i];
+	}
+	__asm__ volatile("" : : "r"(sum));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct dhcp_lease lease;
@@ -81,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (len < 7)
 		return 0;
-	switch (data[0] % 5) {
+	switch (data[0] % 6) {
 	case 0:
 		fuzz_unpack(data + 1, len - 1);
 		break;
@@ -93,6 +109,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		break;
 	case 3:
 		fuzz_version(data + 1, len - 1);
+		break;
+	case 5:
+		fuzz_frames(data + 1, len - 1);
 		break;
 	case 4:
 		dhcp_read(data + 7, len - 7, 0x41414141, data + 1, &lease);

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "machine/kernel.h"
 
+#include <asm/bootparam.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "base/buf.h"
+#include "boot/initramfs/unpack.h"
+#include "boot/loader/bzimage.h"
+#include "boot/loader/elf.h"
+#include "config/config.h"
 #include "machine/init_image.h"
 #include "machine/pc.h"
 #include "machine/virtio_bus.h"
@@ -18,6 +23,7 @@ struct kernel {
 	struct image image, initrd;
 	bool has_initrd;
 	struct buf init_image; /* bytes of initrd when bantam builds it */
+	struct buf unpacked;   /* bytes of image when bantam has unpacked it */
 };
 
 static int open_initrd(struct kernel *k, const char *path, const struct config *cfg,
@@ -35,6 +41,36 @@ static int open_initrd(struct kernel *k, const char *path, const struct config *
 	return rc;
 }
 
+/*
+ * The payload of a bzImage is a packed ELF kernel (boot protocol 2.08). Where it cannot be unpacked here,
+ * the kernel does it itself as ever; so it does with LZ4, which it unpacks as fast as we would.
+ */
+static void unpack_kernel(struct kernel *k)
+{
+	struct setup_header h;
+	struct buf packed = {0};
+	struct image inner;
+
+	if (!bzimage_matches(&k->image) ||
+	    image_read(&k->image, 0x1f1, &h, sizeof(h), "setup header", NULL) ||
+	    h.version < 0x208 || h.payload_length > k->image.size)
+		return;
+	uint64_t at = (h.setup_sects ? h.setup_sects + 1u : 5u) * 512ull + h.payload_offset;
+	buf_append(&packed, NULL, h.payload_length);
+	if (!image_read(&k->image, at, packed.data, packed.len, "payload", NULL) &&
+	    !unpack(packed.data, packed.len, &k->unpacked)) {
+		image_from_bytes(&inner, "kernel", k->image.path, k->unpacked.data,
+				 k->unpacked.len);
+		if (elf_matches(&inner)) {
+			image_close(&k->image);
+			k->image = inner;
+		} else {
+			image_close(&inner);
+		}
+	}
+	buf_free(&packed);
+}
+
 struct kernel *kernel_open(const struct vm *vm, const struct config *cfg, struct error *err)
 {
 	struct kernel *k = mem_alloc_zero(sizeof(*k));
@@ -44,6 +80,8 @@ struct kernel *kernel_open(const struct vm *vm, const struct config *cfg, struct
 		kernel_close(k);
 		return NULL;
 	}
+	if (config_bool(cfg, "kernel.unpack"))
+		unpack_kernel(k);
 	return k;
 }
 
@@ -54,6 +92,7 @@ void kernel_close(struct kernel *k)
 	image_close(&k->initrd);
 	image_close(&k->image);
 	buf_free(&k->init_image);
+	buf_free(&k->unpacked);
 	free(k);
 }
 

@@ -98,6 +98,12 @@ static const struct config_key keys[] = {
 	 .type = CONFIG_BOOL,
 	 .fallback = "true",
 	 .help = "look for a kernel in the usual places when kernel.path is not given"},
+	{.name = "kernel.unpack",
+	 .type = CONFIG_BOOL,
+	 .fallback = "false",
+	 .help = "unpack a bzImage packed with gzip, xz or zstd on the host instead of in the "
+		 "guest: "
+		 "a faster start, without the kernel's choice of a random address (KASLR)"},
 	{.name = "kernel.initrd", .type = CONFIG_PATH, .help = "initial RAM disk"},
 	{.name = "kernel.params",
 	 .type = CONFIG_STRING,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Unpacks compressed kernel modules. Each form needs a library of its own that bantam may have been
+ * Unpacks compressed kernel modules and kernels. Each form needs a library of its own that bantam may have been
  * built without; the file that stands in for it then says so. Input may be anything. Any thread.
  */
 #ifndef BOOT_INITRAMFS_UNPACK_H
@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 
-#define UNPACK_MAX (256u << 20) /* bytes of a module; the largest known are a tenth of this */
+#define UNPACK_MAX (256u << 20) /* bytes; the largest known are a quarter of this */
 
 /*
  * Unpacks what is compressed with gzip, xz or zstd, known by its first bytes; anything else is
