@@ -50,7 +50,7 @@ if [ "$(id -u)" = 0 ]; then
 	chown -R 65534:65534 "$work/one" "$work/two" "$work/closed"
 fi
 # shellcheck disable=SC2086 # words on purpose
-timeout -s KILL 600 $as "$work/bantam" run --accel "${ACCEL:-soft}" -c 2 -m 1G -p quiet -i "$work/share.gz" \
+timeout -s KILL $((120 + files / 8)) $as "$work/bantam" run --accel "${ACCEL:-soft}" -c 2 -m 1G -p quiet -i "$work/share.gz" \
 	--share /,system,ro --share "$work/one,one" --9p "$work/two,two" --share "$work/closed,closed,ro" \
 	-n none "$work/$(basename "$generic")" >"$work/log" 2>"$work/log.err" </dev/null &
 pid=$!
