@@ -75,7 +75,7 @@ struct loop *loop_new(struct error *err)
 	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (loop->epoll_fd < 0 || loop->wake_fd < 0 || loop->timer_fd < 0 ||
-	    watch_fd(loop, loop->wake_fd, &loop->wake_fd, EPOLLIN) ||
+	    watch_fd(loop, loop->wake_fd, &loop->wake_fd, EPOLLIN | EPOLLET) ||
 	    watch_fd(loop, loop->timer_fd, &loop->timer_fd, EPOLLIN)) {
 		error_set_errno(err, -errno, "event loop");
 		loop_free(loop);
@@ -304,7 +304,7 @@ void loop_run(struct loop *loop)
 			void *tag = events[i].data.ptr;
 
 			if (tag == &loop->wake_fd) {
-				drain(loop->wake_fd);
+				continue; /* edge-triggered: it need not be read */
 			} else if (tag == &loop->timer_fd) {
 				run_timers(loop);
 			} else if (tag) {

@@ -111,8 +111,7 @@ static void take_report(struct balloon *b, struct virtio_chain *c)
 
 	while ((n = virtio_borrow_write(c, iov, PIECES, &len)) > 0) {
 		for (unsigned i = 0; i < n; i++)
-			b->reported +=
-				mem_discard(b->virtio.mem, iov[i].iov_base, iov[i].iov_len);
+			b->reported += mem_discard(b->virtio.mem, iov[i].iov_base, iov[i].iov_len);
 		total += len;
 		len = SIZE_MAX;
 	}
@@ -144,10 +143,11 @@ static void take_stats(struct balloon *b, struct virtio_chain *c)
 		if (tag < ARRAY_SIZE(where) && where[tag])
 			*where[tag] = le64toh(stat.val);
 	}
-	log_debug("balloon: %llu MiB of %llu free in the guest, %llu in the balloon, %llu given back",
-		  (unsigned long long)(s->free / MIB), (unsigned long long)(s->total / MIB),
-		  (unsigned long long)(virtio_balloon_actual(&b->virtio) / MIB),
-		  (unsigned long long)((b->given + b->reported) / MIB));
+	log_debug(
+		"balloon: %llu MiB of %llu free in the guest, %llu in the balloon, %llu given back",
+		(unsigned long long)(s->free / MIB), (unsigned long long)(s->total / MIB),
+		(unsigned long long)(virtio_balloon_actual(&b->virtio) / MIB),
+		(unsigned long long)((b->given + b->reported) / MIB));
 }
 
 /* The buffer stays here until new numbers are wanted; giving it back asks for them. */

@@ -17,10 +17,10 @@ struct balloon_stats {
 };
 
 struct virtio_balloon_params {
-	uint64_t target;	/* bytes the balloon is to hold at first */
-	bool can_deflate;	/* the guest may take pages back when it is out of memory */
-	bool reports_free;	/* it reports free pages */
-	uint64_t stats_ns;	/* time between statistics; 0: only when the driver starts */
+	uint64_t target;   /* bytes the balloon is to hold at first */
+	bool can_deflate;  /* the guest may take pages back when it is out of memory */
+	bool reports_free; /* it reports free pages */
+	uint64_t stats_ns; /* time between statistics; 0: only when the driver starts */
 };
 
 /* Never NULL. */

@@ -19,10 +19,8 @@ struct rig {
 
 static void make(struct rig *r, uint64_t stats_ns)
 {
-	const struct virtio_balloon_params params = {.target = 5 * MIB,
-						     .can_deflate = true,
-						     .reports_free = true,
-						     .stats_ns = stats_ns};
+	const struct virtio_balloon_params params = {
+		.target = 5 * MIB, .can_deflate = true, .reports_free = true, .stats_ns = stats_ns};
 
 	memset(r, 0, sizeof(*r));
 	driver_host_init(&r->h);
@@ -174,10 +172,9 @@ static void get_stats(void *ctx)
 
 static void statistics_are_asked_for_again(void **state)
 {
-	const struct virtio_balloon_stat stats[] = {
-		{.tag = VIRTIO_BALLOON_S_MEMFREE, .val = 1234},
-		{.tag = 999, .val = 1},
-		{.tag = VIRTIO_BALLOON_S_MEMTOT, .val = 5678}};
+	const struct virtio_balloon_stat stats[] = {{.tag = VIRTIO_BALLOON_S_MEMFREE, .val = 1234},
+						    {.tag = 999, .val = 1},
+						    {.tag = VIRTIO_BALLOON_S_MEMTOT, .val = 5678}};
 	struct rig r;
 	uint16_t id = 0;
 	uint32_t len = 0;
