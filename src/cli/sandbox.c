@@ -179,7 +179,7 @@ struct wires {
 
 static int set_default(struct config *cfg, const char *key, const char *value, struct error *err)
 {
-	return config_is_set(cfg, key) ? 0 : config_set(cfg, key, value, err);
+	return config_is_set(cfg, "%s", key) ? 0 : config_set(cfg, key, value, err);
 }
 
 static int set_channel(struct config *cfg, const char *key, int fd, struct error *err)

@@ -49,7 +49,7 @@ void initramfs_build(struct buf *out, const struct modules *modules, const struc
 	if (modules)
 		add_modules(out, modules, &config);
 	buf_append(&config, records->data, records->len);
-	cpio_add_file(out, INIT_CONFIG + 1, 0644, config.data, config.len);
+	cpio_add_file(out, &INIT_CONFIG[1], 0644, config.data, config.len);
 	cpio_end(out);
 	buf_free(&config);
 }

@@ -25,7 +25,11 @@ cat /tmp/copied >"$(port test.out)"
 echo "=== echo"
 (
 	exec 3<>"$(port test.socket)"
-	while read -r line <&3; do echo "port heard $line" >&3; done
+	# Until a client is there, reading is at its end at once.
+	for _ in 1 2; do
+		until read -r line <&3; do sleep 0.1; done
+		echo "port heard $line" >&3
+	done
 ) &
 (
 	exec 3<>/dev/hvc1 # whose settings are forgotten when nobody has it open
