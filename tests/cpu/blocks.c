@@ -152,7 +152,7 @@ static const char *why_not_host(const struct run *run)
 	if (!guest_code_is_intact(run->interpreter, &run->b.t))
 		return REASON_CODE;
 	/* An access that is not aligned either, with the end of the addresses in the middle. */
-	if (out->vector == VEC_GP && out->state.rflags & FLAG_AC)
+	if ((out->vector == VEC_GP || out->vector == VEC_SS) && out->state.rflags & FLAG_AC)
 		return REASON_ORDER;
 	if (out->vector == VEC_PF && !is_page_of_trial(out->cr2))
 		return REASON_ESCAPES;
@@ -459,9 +459,12 @@ static bool report(struct run *run, uint64_t number)
 	unsigned vector = run->other.vector;
 	uint64_t cr2 = run->other.cr2, rip = run->other.state.rip;
 
+	/* What does not differ again, after an interrupted REP for one, is judged by what was found. */
+	bool was_undefined = is_undefined(run);
+
 	snprintf(found, sizeof(found), "%s", run->line.text);
 	shrink(run);
-	if (is_undefined(run))
+	if (run->line.len ? is_undefined(run) : was_undefined)
 		return false;
 	printf("block %" PRIu64 " of seed %" PRIu64 " differs (%s; expected values as host):%s\n",
 	       number, run->o->seed, step, found);
