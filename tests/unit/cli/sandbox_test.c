@@ -26,7 +26,7 @@ static void done(struct fixture *f)
 
 #define PARSE(f, ...)                                     \
 	({                                                \
-		char *argv[] = {__VA_ARGS__};             \
+		static char *argv[] = {__VA_ARGS__};      \
 		parse(&(f), (int)ARRAY_SIZE(argv), argv); \
 	})
 
