@@ -30,6 +30,8 @@ devices=(
 	"net:-n mode=user"
 	"fs:--share $work/shared,fs -n none"
 	"9p:--9p $work/shared,9p -n none"
+	"console:--port a=null --port b=unix:$work/port -n none"
+	"vsock:--vsock 3,$work/vsock -n none"
 )
 for transport in mmio pci; do
 	all= nr=0
