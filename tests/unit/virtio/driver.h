@@ -36,7 +36,8 @@ struct driver_queue {
 	uint16_t size;
 	bool is_packed;
 	gpa_t desc, driver, device;
-	uint16_t next_desc; /* next free descriptor; a test's chains fit in the ring at once */
+	uint16_t next_flags; /* of the first descriptor of the next chain, in addition */
+	uint16_t next_desc;  /* next free descriptor; a test's chains fit in the ring at once */
 	uint16_t avail_at, used_at;	      /* split */
 	bool wrap, used_wrap;		      /* packed */
 	uint16_t lens[VIRTIO_QUEUE_SIZE_MAX]; /* packed: descriptors of the chain with this id */
@@ -177,8 +178,10 @@ static inline uint16_t driver_add(struct driver_queue *r, const struct driver_bu
 
 	for (unsigned i = 0; !r->is_packed && i < n; i++) {
 		uint16_t at = (uint16_t)((first + i) % r->size);
-		driver_put(r, r->desc, at, &b[i], i + 1 < n ? VRING_DESC_F_NEXT : 0,
-			   (uint16_t)((at + 1) % r->size));
+		driver_put(
+			r, r->desc, at, &b[i],
+			(uint16_t)((i + 1 < n ? VRING_DESC_F_NEXT : 0) | (i ? 0 : r->next_flags)),
+			(uint16_t)((at + 1) % r->size));
 	}
 	/* The first descriptor of a packed chain is made available last. */
 	for (unsigned k = n; r->is_packed && k-- > 0;) {
@@ -186,10 +189,12 @@ static inline uint16_t driver_add(struct driver_queue *r, const struct driver_bu
 		bool wrap = at >= r->size ? !r->wrap : r->wrap;
 		driver_put(r, r->desc, at % r->size, &b[k],
 			   (uint16_t)((k + 1 < n ? VRING_DESC_F_NEXT : 0) |
+				      (k ? 0 : r->next_flags) |
 				      (wrap ? BIT(VRING_PACKED_DESC_F_AVAIL)
 					    : BIT(VRING_PACKED_DESC_F_USED))),
 			   first);
 	}
+	r->next_flags = 0;
 	r->lens[first] = (uint16_t)n;
 	if (first + n >= r->size)
 		r->wrap = !r->wrap;

@@ -147,13 +147,9 @@ static void follows_indirect_tables(void **state)
 
 			driver_put(&r, table, 0, &inner[0], VRING_DESC_F_NEXT, 1);
 			driver_put(&r, table, 1, &inner[1], 0, 0);
-			uint16_t first = r.next_desc;
 			struct driver_buffer outer = {table, 32, false};
+			r.next_flags = VRING_DESC_F_INDIRECT;
 			driver_add(&r, &outer, 1);
-			/* INDIRECT is set after the fact: nobody was notified yet. */
-			uint16_t *flags =
-				driver_ptr(&h, r.desc + 16ull * first + (r.is_packed ? 14 : 12), 2);
-			*flags |= VRING_DESC_F_INDIRECT;
 			driver_notify(&r);
 			uint16_t id;
 			uint32_t len;
@@ -195,7 +191,7 @@ static void interrupts_as_the_driver_asks(void **state)
 			driver_request(&r, &b, 1);
 		assert_int_equal(atomic_load(&h.nr_queue_interrupts[0]), 0);
 		if (n < 2)
-			event[n] = 0;
+			__atomic_store_n(&event[n], 0, __ATOMIC_RELEASE);
 		driver_request(&r, &b, 1);
 		for (unsigned i = 0; i < 1000 && !atomic_load(&h.nr_queue_interrupts[0]); i++)
 			nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);

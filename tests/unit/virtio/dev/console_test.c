@@ -15,7 +15,7 @@ struct fake_char {
 	struct buf written;
 	size_t room; /* bytes it still takes */
 	bool is_freed;
-	unsigned nr_asked;
+	_Atomic unsigned nr_asked;
 };
 
 static size_t fake_write(struct char_dev *c, const void *data, size_t len)
