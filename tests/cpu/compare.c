@@ -200,6 +200,7 @@ static int compare_all(const struct options *o)
 		return 1;
 	}
 	g.features = guest_features(guest);
+	g.has_code_32 = native_has_code_32();
 	native_on_tick(guest_tick, guest);
 	for (const struct insn_row *row = insn_rows; row < insn_rows + nr_insn_rows; row++) {
 		unsigned index = (unsigned)(row - insn_rows), f = row->feature;
@@ -209,6 +210,8 @@ static int compare_all(const struct options *o)
 			continue;
 		if (!reason && f != FEAT_NONE && !(g.features[f / 32] >> (f % 32) & 1))
 			reason = "this host or the guest's CPU model lacks it";
+		if (!reason && row->mode != MODE_ANY && row->mode != MODE_64 && !g.has_code_32)
+			reason = "this host does not run 32-bit code";
 		totals.excluded[index] = reason;
 		if (!reason)
 			run_row(o, &g, guest, row, &totals);
@@ -254,6 +257,7 @@ static int compare_blocks(const struct options *o)
 		return 1;
 	}
 	g.features = guest_features(both.interpreter);
+	g.has_code_32 = native_has_code_32();
 	native_on_tick(tick_both, &both);
 	failed = blocks_run(&o->blocks, &g, both.interpreter, both.translator);
 	native_on_tick(NULL, NULL);

@@ -103,21 +103,22 @@ void random_state(struct rng *r, struct trial *t, uint64_t fs_base)
 }
 
 /* The code size of a trial: each that the row exists in, 64 bits more often. */
-static enum code_size random_size(struct rng *r, const struct insn_row *row)
+static enum code_size random_size(const struct generator *g, struct rng *r,
+				  const struct insn_row *row)
 {
 	if (row->mode != MODE_ANY)
 		return row->mode == MODE_64 ? CODE_64 : CODE_32;
-	return rng_one_in(r, 4) ? CODE_32 : CODE_64;
+	return rng_one_in(r, 4) && g->has_code_32 ? CODE_32 : CODE_64;
 }
 
 /* Some rows, those that ask for W, exist in 64-bit mode only. */
 static bool encode_any(const struct generator *g, struct rng *r, const struct insn_row *row,
 		       struct trial *t, struct parsed *p)
 {
-	t->size = random_size(r, row);
+	t->size = random_size(g, r, row);
 	if (encode(g, r, row, t, p))
 		return true;
-	if (row->mode != MODE_ANY)
+	if (row->mode != MODE_ANY || !g->has_code_32)
 		return false;
 	t->size = t->size == CODE_32 ? CODE_64 : CODE_32;
 	return encode(g, r, row, t, p);

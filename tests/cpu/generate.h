@@ -12,6 +12,7 @@
 struct generator {
 	const uint32_t *features; /* of the guest */
 	uint64_t fs_base;	  /* of both sides */
+	bool has_code_32;	  /* else trials are of 64-bit code only */
 };
 
 /* Why a row cannot be compared with the host CPU in user mode, or NULL when it can. */

@@ -3,7 +3,7 @@
  * Loops over memory, as compilers write them: some accesses off a base and an index of which one or
  * both move by a constant, until a comparison says that it is enough. They run across pages, and now
  * and then into one that is missing. In half of them stands some instruction of the table, whose operand
- * then is the loop's.
+ * then is the loop's. Some accesses stand behind an if, with an else or without.
  */
 #include <string.h>
 
@@ -122,6 +122,53 @@ static void draw_end(struct draw *d, const struct loop *l, int64_t last, unsigne
 	p->to = (uint16_t)start;
 }
 
+/* A jump by 32 bits whose place to go is set by lead_here(). */
+static struct piece *draw_jump(struct draw *d, int cc)
+{
+	struct piece *p = cc < 0 ? PIECE(d, 0xe9, 0, 0, 0, 0)
+				 : PIECE(d, 0x0f, (uint8_t)(0x80 | cc), 0, 0, 0, 0);
+
+	p->rel_size = 4;
+	p->rel_at = p->len - 4;
+	return p;
+}
+
+static void lead_here(struct draw *d, struct piece *p)
+{
+	p->to = (uint16_t)d->b->nr;
+}
+
+static void draw_bodies(struct draw *d, const struct loop *l)
+{
+	unsigned nr = 1 + rng_below(d->r, 3);
+
+	for (unsigned n = 0; n < nr; n++)
+		draw_body(d, l);
+}
+
+/* The condition is of what moves, so it changes from round to round, or of the flags that are there. */
+static void draw_if(struct draw *d, const struct loop *l)
+{
+	unsigned reg = l->index_moves ? l->index : l->base;
+	struct piece *over, *out;
+
+	if (rng_below(d->r, 3)) { /* test */
+		struct piece *p =
+			PIECE(d, 0x48 | reg >> 3, 0xf7, 0xc0 | (reg & 7), 0, 0, 0, 0);
+
+		memcpy(p->code + 3, &(uint32_t){1u << rng_below(d->r, 10)}, 4);
+	}
+	over = draw_jump(d, (int)rng_below(d->r, 16));
+	draw_bodies(d, l);
+	if (rng_below(d->r, 3) == 0) {
+		out = draw_jump(d, -1);
+		lead_here(d, over);
+		draw_bodies(d, l);
+		over = out;
+	}
+	lead_here(d, over);
+}
+
 static unsigned draw_register(struct draw *d, unsigned not1, unsigned not2)
 {
 	unsigned reg;
@@ -182,6 +229,7 @@ void draw_loop(struct draw *d)
 	unsigned rounds = 1 + rng_below(d->r, rng_below(d->r, 2) ? ROUNDS_MAX : 12), start, nr;
 	uint64_t address = DATA_RW + 16 * rng_below(d->r, DATA_RW_SIZE / 16), first;
 	struct loop l = {.row = NULL};
+	bool has_ifs = rng_below(d->r, 2);
 	unsigned special;
 
 	if (rng_below(d->r, 2))
@@ -199,6 +247,8 @@ void draw_loop(struct draw *d)
 	for (unsigned n = 0; n < nr; n++) {
 		if (l.row && n == special)
 			emit_piece(d, l.row, &l.form);
+		else if (has_ifs && rng_below(d->r, 2))
+			draw_if(d, &l);
 		else
 			draw_body(d, &l);
 		if (rng_one_in(d->r, 12)) /* jp */

@@ -2,21 +2,21 @@
 /*
  * The host side of the comparison. The stack pointer belongs to the trial, so signals come in on a
  * stack of their own; the handler copies the state out of the signal frame and lets the kernel
- * return to native_return. Needs FSGSBASE enabled by the kernel and XSAVE.
+ * return to native_return. Needs XSAVE; segment bases are set by the kernel, as not every host lets
+ * programs do that.
  */
 #include "cpu/native.h"
 
+#include <asm/prctl.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <ucontext.h>
 #include <unistd.h>
-
-#define HWCAP2_FSGSBASE_BIT BIT(1)
 
 /* Read and written by the assembly below. The frame is IRETQ's: rip, cs, rflags, rsp, ss. */
 uint64_t native_stack, native_frame[5], native_gpr[16];
@@ -60,6 +60,7 @@ static struct {
 	uint8_t *code, *data;
 	uint32_t *counters;
 	uint64_t fs_base;
+	bool has_code_32, keeps_fpu_pointers;
 	struct outcome *out; /* of the trial in progress, or NULL */
 	unsigned ticks;	     /* in the trial in progress */
 	void (*on_tick)(void *ctx);
@@ -67,17 +68,38 @@ static struct {
 	uint8_t signal_stack[64 * 1024] __attribute__((aligned(64)));
 } native;
 
-static uint64_t read_fs_base(void)
+/* Made here because the thread's own data, errno among it, are at the FS base. */
+static void arch_prctl(int code, uint64_t argument)
 {
-	uint64_t base;
+	long result;
 
-	asm volatile("rdfsbase %0" : "=r"(base));
+	asm volatile("syscall"
+		     : "=a"(result)
+		     : "a"(SYS_arch_prctl), "D"((long)code), "S"(argument)
+		     : "rcx", "r11", "memory");
+}
+
+static uint64_t read_base(int code)
+{
+	uint64_t base = 0;
+
+	arch_prctl(code, (uintptr_t)&base);
 	return base;
 }
 
 uint64_t native_fs_base(void)
 {
 	return native.fs_base;
+}
+
+bool native_has_code_32(void)
+{
+	return native.has_code_32;
+}
+
+bool native_keeps_fpu_pointers(void)
+{
+	return native.keeps_fpu_pointers;
 }
 
 uint64_t native_xcr0(void)
@@ -150,10 +172,10 @@ static void clean_segments(void)
 	asm volatile("mov %0, %%ds\n\t"
 		     "mov %0, %%es\n\t"
 		     "mov %0, %%fs\n\t"
-		     "mov %0, %%gs\n\t"
-		     "wrfsbase %1"
+		     "mov %0, %%gs"
 		     :
-		     : "r"(0), "r"(native.fs_base));
+		     : "r"(0));
+	arch_prctl(ARCH_SET_FS, native.fs_base);
 }
 
 static void copy_segments(struct cpu_state *to, const greg_t *gregs)
@@ -164,8 +186,8 @@ static void copy_segments(struct cpu_state *to, const greg_t *gregs)
 	to->selector[SEG_DS] = read_selector(SEG_DS);
 	to->selector[SEG_FS] = read_selector(SEG_FS);
 	to->selector[SEG_GS] = read_selector(SEG_GS);
-	asm volatile("rdfsbase %0" : "=r"(to->fs_base));
-	asm volatile("rdgsbase %0" : "=r"(to->gs_base));
+	to->fs_base = read_base(ARCH_GET_FS);
+	to->gs_base = read_base(ARCH_GET_GS);
 }
 
 static void on_signal(int number, siginfo_t *info, void *context)
@@ -250,6 +272,32 @@ void native_on_tick(void (*fn)(void *ctx), void *ctx)
 	native.on_tick = fn;
 }
 
+/* Finds out with two trials of a single INT3 what this host is like. */
+static void probe(void)
+{
+	static struct trial t;
+	static struct outcome out;
+
+	t.code[0] = 0xcc;
+	t.code_len = 1;
+	t.size = CODE_64;
+	t.in.rip = CODE_BASE;
+	t.in.rflags = FLAG_FIXED | FLAG_IF;
+	t.in.selector[SEG_CS] = USER_CS;
+	t.in.selector[SEG_SS] = USER_SS;
+	t.in.fpu.fcw = 0x37f;
+	t.in.fpu.mxcsr = 0x1f80;
+	t.in.fpu.fop = 0x123;
+	t.in.fpu.xstate_bv = XCR0_X87 | XCR0_SSE;
+	native_run(&t, &out);
+	native.keeps_fpu_pointers = out.state.fpu.fop == t.in.fpu.fop;
+	t.size = CODE_32;
+	t.in.selector[SEG_CS] = USER_CS32;
+	t.in.selector[SEG_DS] = t.in.selector[SEG_ES] = USER_SS;
+	native_run(&t, &out);
+	native.has_code_32 = out.vector == VEC_BP;
+}
+
 int native_init(void)
 {
 	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGPROF, SIGALRM};
@@ -261,9 +309,9 @@ int native_init(void)
 	struct itimerval second = {.it_interval.tv_sec = 1, .it_value.tv_sec = 1};
 	uint8_t *read_only;
 
-	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT) || (native_xcr0() & 3) != 3)
+	if ((native_xcr0() & 3) != 3)
 		return -ENOTSUP;
-	native.fs_base = read_fs_base();
+	native.fs_base = read_base(ARCH_GET_FS);
 	native.code = map_at(CODE_BASE, CODE_PAGES * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
 	native.data = map_data();
 	native.counters = map_at(COUNTERS, PAGE, PROT_READ | PROT_WRITE);
@@ -282,6 +330,7 @@ int native_init(void)
 			return -errno;
 	if (setitimer(ITIMER_PROF, &tick, NULL) || setitimer(ITIMER_REAL, &second, NULL))
 		return -errno;
+	probe();
 	return 0;
 }
 
@@ -312,7 +361,7 @@ void native_run(const struct trial *t, struct outcome *out)
 	native_ds = t->in.selector[SEG_DS];
 	native_es = t->in.selector[SEG_ES];
 	native_fpu = t->in.fpu;
-	asm volatile("wrgsbase %0" : : "r"(t->in.gs_base));
+	arch_prctl(ARCH_SET_GS, t->in.gs_base);
 	native.ticks = 0;
 	native.out = out;
 	native_enter();

@@ -17,6 +17,15 @@ uint64_t native_fs_base(void);
 /* Bits of the AVX state the kernel lets programs use; 7 with AVX. */
 uint64_t native_xcr0(void);
 
+/* Whether programs may run 32-bit code: kernels without compatibility mode exist. */
+bool native_has_code_32(void);
+
+/*
+ * Whether the x87 pointers (FOP, FIP, FDP) are kept when no exception is pending. AMD's CPUs, and kernels
+ * on them, do not (APM vol. 2, 11.4.4.2).
+ */
+bool native_keeps_fpu_pointers(void);
+
 void native_run(const struct trial *t, struct outcome *out);
 
 /* Calls fn in every tick from a signal handler, for the other side to see that it hangs. */
