@@ -153,8 +153,7 @@ static void draw_if(struct draw *d, const struct loop *l)
 	struct piece *over, *out;
 
 	if (rng_below(d->r, 3)) { /* test */
-		struct piece *p =
-			PIECE(d, 0x48 | reg >> 3, 0xf7, 0xc0 | (reg & 7), 0, 0, 0, 0);
+		struct piece *p = PIECE(d, 0x48 | reg >> 3, 0xf7, 0xc0 | (reg & 7), 0, 0, 0, 0);
 
 		memcpy(p->code + 3, &(uint32_t){1u << rng_below(d->r, 10)}, 4);
 	}
