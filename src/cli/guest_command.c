@@ -24,6 +24,9 @@
 #define WRITE_PIECE  4096  /* PIPE_BUF: after POLLOUT a pipe takes that much at once */
 #define READ_PIECE   FRAME_DATA_MAX
 
+/* A terminal may be read in the foreground only; how often it is looked whether it may again. */
+#define FOREGROUND_MS 250
+
 /* On a terminal, three of these within a second leave: the guest may be beyond answering. */
 #define ESCAPE	      0x1d /* Ctrl-] */
 #define ESCAPE_COUNT  3
@@ -42,7 +45,7 @@ struct guest_command {
 
 	bool is_running; /* the request was sent */
 	bool is_over;
-	bool is_stdin_open;
+	bool is_stdin_open, is_stdin_tty;
 	bool is_channel_open, is_console_open;
 	unsigned ahead; /* bytes of stdin that are not acknowledged */
 	unsigned nr_escapes;
@@ -252,21 +255,23 @@ static bool read_console(struct guest_command *c)
 static void wait_and_act(struct guest_command *c)
 {
 	bool wants_stdin = c->is_running && c->is_stdin_open && c->ahead < c->p.stdin_window;
+	bool is_background = wants_stdin && c->is_stdin_tty && !tty_is_foreground(STDIN_FILENO);
 	struct pollfd p[] = {
 		{.fd = c->p.channel, .events = (short)(POLLIN | (c->out.len ? POLLOUT : 0))},
 		{.fd = c->is_console_open ? c->p.console : -1, .events = POLLIN},
-		{.fd = wants_stdin ? STDIN_FILENO : -1, .events = POLLIN},
+		{.fd = wants_stdin && !is_background ? STDIN_FILENO : -1, .events = POLLIN},
 		{.fd = c->wake_fd, .events = POLLIN},
 		{.fd = c->window_fd, .events = POLLIN},
 	};
-	uint64_t now = host_now_ns();
-	int wait_ms = -1;
+	uint64_t now = host_now_ns(), wait_ms = INT32_MAX;
 
 	if (c->deadline_ns)
-		wait_ms = c->deadline_ns > now ? (int)min((c->deadline_ns - now) / NS_PER_MS + 1,
-							  (uint64_t)INT32_MAX)
-					       : 0;
-	if (poll(p, ARRAY_SIZE(p), wait_ms) < 0)
+		wait_ms = c->deadline_ns > now ? (c->deadline_ns - now) / NS_PER_MS + 1 : 0;
+	if (is_background)
+		wait_ms = min(wait_ms, (uint64_t)FOREGROUND_MS);
+	else if (wants_stdin && c->p.is_terminal)
+		tty_resume_raw();
+	if (poll(p, ARRAY_SIZE(p), (int)min(wait_ms, (uint64_t)INT32_MAX)) < 0)
 		return;
 	if (p[1].revents)
 		read_console(c);
@@ -334,6 +339,7 @@ struct guest_command *guest_command_start(const struct guest_command_params *par
 	c->p = *params;
 	c->deadline_ns = params->timeout_ns ? host_now_ns() + params->timeout_ns : 0;
 	c->is_stdin_open = c->is_channel_open = c->is_console_open = true;
+	c->is_stdin_tty = isatty(STDIN_FILENO);
 	c->window_fd = -1;
 	c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (c->wake_fd < 0) {

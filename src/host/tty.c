@@ -39,7 +39,10 @@ static atomic_bool is_raw;
 
 bool tty_is_foreground(int fd)
 {
-	return tcgetpgrp(fd) == getpgrp();
+	pid_t group = tcgetpgrp(fd);
+
+	/* A terminal that is not ours to control (ENOTTY) stops nobody. */
+	return group < 0 || group == getpgrp();
 }
 
 /* Async-signal-safe. */

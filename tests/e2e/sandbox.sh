@@ -89,11 +89,15 @@ sandbox -p 'quiet panic=-1 rdinit=/none' true 2>"$work/err"
 expect_status 125 "a guest that panics"
 grep -q 'Kernel panic' "$work/err" || fault "the panic is not shown: $(cat "$work/err")"
 
-# ---- a terminal ----
-script -qec "stty rows 33 cols 101; timeout 60 $bantam sandbox --accel soft -k $cloud -- sh -c 'tty; stty size; echo \$TERM'" \
-	/dev/null </dev/null >"$work/out"
-tr -d '\r' <"$work/out" | grep -qx '33 101' || fault "the terminal's size: $(cat "$work/out")"
-grep -q /dev/pts/0 "$work/out" || fault "no terminal: $(cat "$work/out")"
+# ---- a terminal, in the foreground and in the background, with something to read ----
+for way in --foreground ""; do
+	SHELL=/bin/sh script -qec "stty rows 33 cols 101; timeout $way -k 5 60 $bantam sandbox --accel soft -k $cloud \
+		-- sh -c 'tty; stty size; echo \$TERM'" /dev/null </dev/null >"$work/out"
+	status=$?
+	expect_status 0 "a terminal (timeout $way)"
+	tr -d '\r' <"$work/out" | grep -qx '33 101' || fault "the terminal's size: $(cat "$work/out")"
+	grep -q /dev/pts/0 "$work/out" || fault "no terminal: $(cat "$work/out")"
+done
 
 # ---- bantam run alone ----
 {
