@@ -163,10 +163,10 @@ void x_prefetch(struct cpu *c, const struct insn *i)
 	NEXT(c, i);
 }
 
-/* One function for LFENCE, SFENCE and MFENCE: the strongest. */
+/* One function for LFENCE, SFENCE and MFENCE; LFENCE also holds up a RDTSC that follows. */
 void x_fence(struct cpu *c, const struct insn *i)
 {
-	asm volatile("mfence" ::: "memory");
+	asm volatile("mfence\n\tlfence" ::: "memory");
 	NEXT(c, i);
 }
 

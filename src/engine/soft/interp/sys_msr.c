@@ -44,9 +44,11 @@ void x_rdtsc(struct cpu *c, const struct insn *i)
 	NEXT(c, i);
 }
 
+/* It waits for what is before it. */
 void x_rdtscp(struct cpu *c, const struct insn *i)
 {
 	check_tsc_access(c, i);
+	__builtin_ia32_lfence();
 	set_pair(c, cpu_tsc(c));
 	c->gpr[RCX] = (uint32_t)c->tsc_aux;
 	NEXT(c, i);

@@ -103,9 +103,16 @@ static bool write_checked(struct cpu *c, const struct msr *m, uint32_t index, ui
 	return !(value & ~m->arg);
 }
 
-static bool read_zero(struct cpu *c, const struct msr *m, uint32_t index, uint64_t *value)
+/*
+ * AMD's HWCR: bits that kernels set by themselves, without effect here. The TSC counts at one rate, which
+ * kernels want to be told.
+ */
+#define HWCR_TSC_FREQ_SEL BIT64(24)
+#define HWCR_VALID	  (HWCR_TSC_FREQ_SEL | 0x58)
+
+static bool read_hwcr(struct cpu *c, const struct msr *m, uint32_t index, uint64_t *value)
 {
-	*value = 0;
+	*value = HWCR_TSC_FREQ_SEL;
 	return true;
 }
 
@@ -365,9 +372,6 @@ static bool read_xss(struct cpu *c, const struct msr *m, uint32_t index, uint64_
 	return cpu_has(c, FEAT_XSAVES);
 }
 
-/* AMD's HWCR: bits kernels set by themselves, without effect here. */
-#define HWCR_VALID 0x0000000001000058ull
-
 /* SYSENTER_CS keeps what was written; its selector is bits 0-15. */
 #define ANY	   (~0ull)
 #define LOW_32	   0xffffffffull
@@ -429,11 +433,11 @@ static const struct msr msrs[] = {
 	{ONE(MSR_GS_BASE), read_field, write_canonical, BASE_OF(SEG_GS)},
 	{ONE(MSR_KERNEL_GS_BASE), read_field, write_canonical, FIELD(kernel_gs_base)},
 	{ONE(MSR_TSC_AUX), read_field, write_tsc_aux, FIELD(tsc_aux), LOW_32},
-	{RUN(0xc0010000, 8), read_const, write_dropped},		/* no event is counted */
-	{ONE(0xc0010010), read_const, write_dropped},			/* SYSCFG */
-	{ONE(0xc0010015), read_zero, write_checked, .arg = HWCR_VALID}, /* HWCR */
-	{ONE(0xc001001f), read_const, write_dropped},			/* NB_CFG */
-	{ONE(0xc0010055), read_const, write_dropped},			/* INT_PENDING */
+	{RUN(0xc0010000, 8), read_const, write_dropped}, /* no event is counted */
+	{ONE(0xc0010010), read_const, write_dropped},	 /* SYSCFG */
+	{ONE(0xc0010015), read_hwcr, write_checked, .arg = HWCR_VALID},
+	{ONE(0xc001001f), read_const, write_dropped},		/* NB_CFG */
+	{ONE(0xc0010055), read_const, write_dropped},		/* INT_PENDING */
 	{ONE(0xc0010058), read_const, write_dropped},		/* MMIO_CONF_BASE: no ECAM here */
 	{ONE(0xc0010112), read_const, write_dropped},		/* TSEG address */
 	{ONE(0xc0010117), read_const, write_dropped},		/* VM_HSAVE_PA */
