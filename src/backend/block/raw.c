@@ -473,6 +473,11 @@ int raw_fd(const struct block *b)
 	return raw_of(b)->fd;
 }
 
+unsigned raw_align(const struct block *b)
+{
+	return raw_of(b)->is_direct ? raw_of(b)->align : 1;
+}
+
 bool raw_is_device(const struct block *b)
 {
 	return raw_of(b)->is_device;
