@@ -146,9 +146,19 @@ void p9_fid_free(struct p9 *p, struct p9_fid *fid)
 		fs_waits_cancel_file(&p->waits, fid->file);
 	file_close(p->ex, fid->file);
 	node_put(p->ex, fid->node);
+	p->xattr_bytes -= fid->xattr_room;
 	buf_free(&fid->xattr);
 	free(fid->xattr_name);
 	free(fid);
+}
+
+int p9_fid_take_room(struct p9 *p, struct p9_fid *fid, uint64_t size)
+{
+	if (size > P9_XATTRS_MAX - p->xattr_bytes)
+		return -ENOSPC;
+	p->xattr_bytes += size;
+	fid->xattr_room += size;
+	return 0;
 }
 
 /* ---- the session ---- */
