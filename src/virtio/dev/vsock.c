@@ -393,8 +393,12 @@ static void refuse(struct vsock *v, const struct virtio_vsock_hdr *h)
 
 static void take_request(struct vsock *v, const struct virtio_vsock_hdr *h)
 {
-	struct vsock_stream *s = vsock_host_connect(
-		v->host, le32toh(h->dst_port), le16toh(h->type) == VIRTIO_VSOCK_TYPE_SEQPACKET);
+	struct vsock_stream *s = NULL;
+
+	/* Those that have ended count until the guest takes their reset. */
+	if (v->nr_connections < VSOCK_STREAMS_MAX)
+		s = vsock_host_connect(v->host, le32toh(h->dst_port),
+				       le16toh(h->type) == VIRTIO_VSOCK_TYPE_SEQPACKET);
 
 	if (!s) {
 		refuse(v, h);

@@ -777,6 +777,37 @@ static void refusals_wait_for_buffers(void **state)
 	finish(&r);
 }
 
+static void connections_that_wait_for_buffers_are_bounded(void **state)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	unsigned nr = 0;
+	char path[80];
+	struct rig r;
+	int fd;
+
+	make(&r);
+	start(&r, 0);
+	snprintf(path, sizeof(path), "%s_7", r.path);
+	strcpy(addr.sun_path, path);
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(listener, 4), 0);
+	/* Each ends at once, and its reset waits. */
+	do {
+		guest_sends_op(&r, 7, nr, VIRTIO_VSOCK_OP_REQUEST);
+		fd = accept(listener, NULL, NULL);
+		if (fd >= 0) {
+			guest_sends_op(&r, 7, nr, VIRTIO_VSOCK_OP_INVALID);
+			host_expects_end(fd);
+			close(fd);
+		}
+	} while (fd >= 0 && ++nr <= VSOCK_STREAMS_MAX);
+	assert_int_equal(nr, VSOCK_STREAMS_MAX);
+	close(listener);
+	unlink(path);
+	finish(&r);
+}
+
 /* ---- reset and saving ---- */
 
 static void a_reset_ends_all_connections(void **state)
@@ -868,6 +899,7 @@ int main(void)
 		cmocka_unit_test(kinds_of_sockets_are_not_mixed),
 		cmocka_unit_test(packets_that_make_no_sense_are_refused_or_ignored),
 		cmocka_unit_test(refusals_wait_for_buffers),
+		cmocka_unit_test(connections_that_wait_for_buffers_are_bounded),
 		cmocka_unit_test(a_reset_ends_all_connections),
 		cmocka_unit_test(a_loaded_guest_is_told_that_its_connections_are_gone),
 	};
