@@ -280,6 +280,9 @@ static int serve(struct p9_call *c)
 
 	if (!c->p->msize && fn != version)
 		return -EPROTO;
+	/* Also bounds how long one message keeps others, or a pause, waiting. */
+	if (c->size > (c->p->msize ? c->p->msize : P9_MSIZE_MAX))
+		return -EMSGSIZE;
 	if (!fn)
 		fn = p9_tree_operation(c->type);
 	if (!fn)
@@ -305,6 +308,7 @@ void p9_submit(struct p9 *p, struct fs_request *r)
 		return;
 	}
 	fs_stream_limit(&c.in, h.size - sizeof(h));
+	c.size = h.size;
 	c.type = h.type;
 	c.tag = h.tag;
 	export_trim(p->ex);

@@ -187,6 +187,15 @@ static void short_messages_are_refused(void **state)
 	submit(MSIZE);
 	assert_true(c.is_done);
 	assert_int_equal(c.request.written, 0);
+	/* A message longer than was agreed on. */
+	assert_int_equal(ask(P9_TVERSION, "ds", 4096, "9P2000.L"), 0);
+	assert_int_equal(ask(P9_TATTACH, "ddssd", 0, P9_NO_FID, "root", "", 0), 0);
+	for (unsigned nr = 0; nr < 2; nr++) {
+		assert_int_equal(ask(P9_TGETATTR, "dq", 0, (uint64_t)0), 0);
+		c.ask.len = nr ? 4097 : 4096;
+		submit(MSIZE);
+		assert_int_equal(result(P9_TGETATTR), nr ? -EMSGSIZE : 0);
+	}
 	/* A size beyond the bytes there are. */
 	c.ask.len = 7;
 	submit(MSIZE);
