@@ -84,7 +84,7 @@ struct p9_call {
 	struct p9 *p;
 	struct fs_request *request;
 	struct fs_stream in, out; /* after the headers */
-	uint32_t size; /* of the message */
+	uint32_t size;		  /* of the message */
 	uint8_t type;
 	uint16_t tag;
 	bool is_bad; /* the message ended too early, or the room for the answer did */

@@ -73,7 +73,7 @@ static bool is_header_good(const struct virtio_net *n, const struct net_offload 
 		return !o->gso;
 	if (o->gso & NET_GSO_ECN && !virtio_has_feature(d, VIRTIO_NET_F_HOST_ECN))
 		return false;
-	return o->gso_size && o->flags & NET_NEEDS_CSUM &&
+	return o->gso_size >= NET_GSO_SIZE_MIN && o->flags & NET_NEEDS_CSUM &&
 	       ((kind == NET_GSO_TCP4 && virtio_has_feature(d, VIRTIO_NET_F_HOST_TSO4)) ||
 		(kind == NET_GSO_TCP6 && virtio_has_feature(d, VIRTIO_NET_F_HOST_TSO6)));
 }

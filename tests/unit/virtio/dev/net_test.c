@@ -243,6 +243,7 @@ static void net_drops_frames_that_make_no_sense(void **state)
 		{.flags = NET_CSUM_VALID},			/* not the driver's to say */
 		{.gso = NET_GSO_TCP4, .gso_size = 100},		/* without a sum */
 		{.flags = NET_NEEDS_CSUM, .gso = NET_GSO_TCP4}, /* no size */
+		{.flags = NET_NEEDS_CSUM, .gso = NET_GSO_TCP4, .gso_size = 7}, /* no MSS */
 		{.flags = NET_NEEDS_CSUM, .gso = NET_GSO_TCP6, .gso_size = 9}, /* not negotiated */
 		{.flags = NET_NEEDS_CSUM, .gso = 3, .gso_size = 9},	       /* UDP */
 		{.gso = NET_GSO_ECN},
