@@ -22,9 +22,9 @@ static const struct config_key keys[] = {
 	 .help = "context id of the guest; a virtio socket device is there when it is given"},
 	{.name = "vsock.path",
 	 .type = CONFIG_PATH,
-	 .help = "Unix socket through which the host reaches the guest; that of the host's port N "
-		 "is "
-		 "PATH_N; bantam-NAME.vsock in XDG_RUNTIME_DIR, or in /tmp, when not given"},
+	 .help = "Unix socket through which the host reaches the guest, PATH.seq that for sockets "
+		 "that keep messages apart; that of the host's port N is PATH_N; "
+		 "bantam-NAME.vsock in XDG_RUNTIME_DIR, or in /tmp, when not given"},
 };
 
 /* Returns the path, now the caller's. */

@@ -273,10 +273,15 @@ void pci_intx_set(struct pci_function *f, bool level)
 	pthread_mutex_unlock(&f->lock);
 }
 
+static bool is_bus_master_locked(const struct pci_function *f)
+{
+	return pci_command(f) & PCI_COMMAND_BUS_MASTER;
+}
+
 bool pci_is_bus_master(struct pci_function *f)
 {
 	pthread_mutex_lock(&f->lock);
-	bool is_master = pci_command(f) & PCI_COMMAND_BUS_MASTER;
+	bool is_master = is_bus_master_locked(f);
 	pthread_mutex_unlock(&f->lock);
 	return is_master;
 }
@@ -310,8 +315,12 @@ uint32_t pci_config_read(struct pci_function *f, unsigned offset, unsigned size)
 	return value;
 }
 
-/* Whatever else follows from the registers. Returns whether another BAR may have room now. */
-static bool take_effect_locked(struct pci_function *f)
+/* What is left to do without the lock once registers took effect. */
+#define EFFECT_BARS_LEFT BIT(0) /* another BAR may have room now */
+#define EFFECT_MASTERING BIT(1)
+
+/* Whatever else follows from the registers; was_master: before they changed. Returns EFFECT_ bits. */
+static unsigned take_effect_locked(struct pci_function *f, bool was_master)
 {
 	unsigned done = map_bars_locked(f);
 
@@ -319,7 +328,16 @@ static bool take_effect_locked(struct pci_function *f)
 	pci_msi_control_changed(f);
 	pci_msix_control_changed(f);
 	tell_changed(f);
-	return done & BARS_LEFT;
+	return (done & BARS_LEFT ? EFFECT_BARS_LEFT : 0) |
+	       (is_bus_master_locked(f) != was_master ? EFFECT_MASTERING : 0);
+}
+
+static void finish_effects(struct pci_function *f, unsigned effects)
+{
+	if (effects & EFFECT_BARS_LEFT)
+		pci_root_bar_left(f->root);
+	if ((effects & EFFECT_MASTERING) && f->ops && f->ops->mastering_changed)
+		f->ops->mastering_changed(f);
 }
 
 /* Registers with effects: command, BARs, control of MSI-X and all of MSI. */
@@ -337,7 +355,7 @@ static bool has_effects(const struct pci_function *f, unsigned offset)
 void pci_config_write(struct pci_function *f, unsigned offset, unsigned size, uint32_t value)
 {
 	const struct pci_cap_hook *h = hook_at(f, offset);
-	bool has_left = false;
+	unsigned effects = 0;
 
 	if (offset + size > PCI_CONFIG_SIZE)
 		return;
@@ -346,6 +364,7 @@ void pci_config_write(struct pci_function *f, unsigned offset, unsigned size, ui
 		return;
 	}
 	pthread_mutex_lock(&f->lock);
+	bool was_master = is_bus_master_locked(f);
 	for (unsigned i = 0; i < size; i++) {
 		uint8_t mask = f->writable[offset + i];
 		uint8_t *byte = &f->config[offset + i];
@@ -353,10 +372,9 @@ void pci_config_write(struct pci_function *f, unsigned offset, unsigned size, ui
 		*byte = (uint8_t)((*byte & ~mask) | (value >> (8 * i) & mask));
 	}
 	if (has_effects(f, offset))
-		has_left = take_effect_locked(f);
+		effects = take_effect_locked(f, was_master);
 	pthread_mutex_unlock(&f->lock);
-	if (has_left)
-		pci_root_bar_left(f->root);
+	finish_effects(f, effects);
 }
 
 /* ---- life ---- */
@@ -366,15 +384,17 @@ void pci_function_enter(struct pci_function *f, struct pci_root *root, unsigned 
 	pthread_mutex_lock(&f->lock);
 	f->root = root;
 	f->devfn = devfn;
-	take_effect_locked(f);
+	take_effect_locked(f, false);
 	pthread_mutex_unlock(&f->lock);
 }
 
-void pci_function_has_siblings(struct pci_function *f)
+void pci_function_move(struct pci_function *f, unsigned devfn, bool has_siblings)
 {
 	pthread_mutex_lock(&f->lock);
-	f->initial[PCI_HEADER_TYPE] |= PCI_HEADER_MULTI_FUNCTION;
-	f->config[PCI_HEADER_TYPE] |= PCI_HEADER_MULTI_FUNCTION;
+	BUG_ON(f->intx_is_raised);
+	f->devfn = devfn;
+	f->initial[PCI_HEADER_TYPE] = has_siblings ? PCI_HEADER_MULTI_FUNCTION : 0;
+	f->config[PCI_HEADER_TYPE] = f->initial[PCI_HEADER_TYPE];
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -392,22 +412,23 @@ void pci_function_leave(struct pci_function *f)
 void pci_function_reset(struct pci_function *f)
 {
 	pthread_mutex_lock(&f->lock);
+	bool was_master = is_bus_master_locked(f);
 	memcpy(f->config, f->initial, sizeof(f->config));
 	f->intx_level = false;
 	f->msi_is_pending = false;
 	pci_msix_reset(f);
-	bool has_left = take_effect_locked(f);
+	unsigned effects = take_effect_locked(f, was_master);
 	pthread_mutex_unlock(&f->lock);
-	if (has_left)
-		pci_root_bar_left(f->root);
+	finish_effects(f, effects);
 }
 
 void pci_function_state(struct pci_function *f, struct state *s)
 {
 	uint8_t config[PCI_CONFIG_SIZE];
-	bool has_left = false;
+	unsigned effects = 0;
 
 	pthread_mutex_lock(&f->lock);
+	bool was_master = is_bus_master_locked(f);
 	memcpy(config, f->config, sizeof(config));
 	state_bytes(s, config, sizeof(config));
 	state_bool(s, &f->intx_level);
@@ -417,9 +438,8 @@ void pci_function_state(struct pci_function *f, struct state *s)
 		for (unsigned i = 0; i < sizeof(config); i++)
 			f->config[i] = (uint8_t)((f->initial[i] & ~f->writable[i]) |
 						 (config[i] & f->writable[i]));
-		has_left = take_effect_locked(f);
+		effects = take_effect_locked(f, was_master);
 	}
 	pthread_mutex_unlock(&f->lock);
-	if (has_left)
-		pci_root_bar_left(f->root);
+	finish_effects(f, effects);
 }

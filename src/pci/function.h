@@ -43,6 +43,13 @@ struct pci_function_ops {
 	 * function's lock held, so it may only note that, or tell an engine. NULL: not of interest.
 	 */
 	void (*changed)(struct pci_function *f);
+
+	/*
+	 * Bus mastering was switched on or off: pci_is_bus_master() tells, and may have changed once
+	 * more. Called without the function's lock, on a vCPU thread before the guest's write to
+	 * the command register is done, or while vCPUs stand still. NULL: not of interest.
+	 */
+	void (*mastering_changed)(struct pci_function *f);
 };
 
 struct pci_function_params {

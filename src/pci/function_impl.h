@@ -47,8 +47,8 @@ void pci_map_bars(struct pci_function *f);
 void pci_function_enter(struct pci_function *f, struct pci_root *root, unsigned devfn);
 void pci_function_leave(struct pci_function *f);
 
-/* f is function 0 of a device that has others: guests look for them then. Set-up only. */
-void pci_function_has_siblings(struct pci_function *f);
+/* Another place on its root, and whether its device has further functions. Set-up only. */
+void pci_function_move(struct pci_function *f, unsigned devfn, bool has_siblings);
 
 /* ---- msi.c; all locked ---- */
 

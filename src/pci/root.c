@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "pci/function_impl.h"
@@ -27,6 +28,8 @@ struct pci_root {
 	struct bus_region data_ports, ecam;
 	struct pci_function bridge;
 	struct pci_function *functions[NR_DEVFNS]; /* changes while vCPUs stand still */
+	struct pci_function *numbered[NR_DEVFNS];  /* those the root numbers, in order of adding */
+	unsigned nr_numbered;
 	_Atomic uint32_t address;
 	atomic_bool has_waiting; /* BARs that found their place taken */
 
@@ -213,43 +216,86 @@ static int assign(struct pci_root *root, struct pci_function *f, struct error *e
 
 /* ---- functions come and go ---- */
 
-/*
- * Function 0 of a device number, or, once all numbers are taken, a further function of one of them.
- */
-static int choose_devfn(const struct pci_root *root, const struct pci_function *f, unsigned device,
-			unsigned *devfn, struct error *err)
+static bool is_numbered(const struct pci_root *root, const struct pci_function *f)
 {
-	if (device != PCI_DEVICE_ANY) {
-		BUG_ON(!device || device >= PCI_NR_DEVICES);
-		*devfn = device << 3;
-		const struct pci_function *other = root->functions[*devfn];
-		return other ? error_set(err, -EBUSY, "%s and %s both want PCI device %u", f->name,
-					 other->name, device)
-			     : 0;
+	for (unsigned i = 0; i < root->nr_numbered; i++) {
+		if (root->numbered[i] == f)
+			return true;
 	}
-	for (unsigned number = 0; number < 8; number++) {
-		for (device = 1; device < PCI_NR_DEVICES; device++) {
-			*devfn = device << 3 | number;
-			if (!root->functions[*devfn] && (!number || root->functions[device << 3]))
-				return 0;
-		}
+	return false;
+}
+
+/* Device numbers without a function that asked for its number; returns how many. */
+static unsigned free_devices(const struct pci_root *root, unsigned devices[PCI_NR_DEVICES])
+{
+	unsigned nr = 0;
+
+	for (unsigned device = 1; device < PCI_NR_DEVICES; device++) {
+		const struct pci_function *f = root->functions[device << 3];
+
+		if (!f || is_numbered(root, f))
+			devices[nr++] = device;
 	}
-	return error_set(err, -ENOSPC, "%s: all %u places of the PCI bus are taken", f->name,
-			 (PCI_NR_DEVICES - 1) * 8);
+	return nr;
+}
+
+/*
+ * Numbers those without a wish in the order in which they were added, which is the order in which
+ * guests find them: one function for each device while there are enough of these, else two, and so
+ * on. They move as others come, while no guest runs.
+ */
+static void renumber(struct pci_root *root)
+{
+	unsigned devices[PCI_NR_DEVICES], nr_devices = free_devices(root, devices);
+	unsigned nr = root->nr_numbered;
+	unsigned share = nr_devices ? (nr + nr_devices - 1) / nr_devices : 0;
+
+	for (unsigned i = 0; i < NR_DEVFNS; i++) {
+		if (root->functions[i] && is_numbered(root, root->functions[i]))
+			root->functions[i] = NULL;
+	}
+	for (unsigned i = 0; i < nr; i++) {
+		unsigned devfn = devices[i / share] << 3 | i % share;
+		bool has_siblings = share > 1 && (i % share || i + 1 < nr);
+
+		root->functions[devfn] = root->numbered[i];
+		pci_function_move(root->numbered[i], devfn, has_siblings);
+	}
+}
+
+static int take_number(struct pci_root *root, struct pci_function *f, unsigned device,
+		       struct error *err)
+{
+	BUG_ON(!device || device >= PCI_NR_DEVICES);
+	const struct pci_function *other = root->functions[device << 3];
+	if (other)
+		return error_set(err, -EBUSY, "%s and %s both want PCI device %u", f->name,
+				 other->name, device);
+	root->functions[device << 3] = f;
+	pci_function_enter(f, root, device << 3);
+	return 0;
+}
+
+static int take_any_number(struct pci_root *root, struct pci_function *f, struct error *err)
+{
+	unsigned devices[PCI_NR_DEVICES], places = 8 * free_devices(root, devices);
+
+	if (root->nr_numbered == places)
+		return error_set(err, -ENOSPC, "%s: all %u places of the PCI bus are taken",
+				 f->name, places);
+	root->numbered[root->nr_numbered++] = f;
+	pci_function_enter(f, root, 0);
+	renumber(root);
+	return 0;
 }
 
 int pci_root_add(struct pci_root *root, struct pci_function *f, unsigned device, struct error *err)
 {
-	unsigned devfn;
-
 	BUG_ON(f->root);
-	int ret = choose_devfn(root, f, device, &devfn, err);
+	int ret = device == PCI_DEVICE_ANY ? take_any_number(root, f, err)
+					   : take_number(root, f, device, err);
 	if (ret)
 		return ret;
-	if (devfn & 7)
-		pci_function_has_siblings(root->functions[devfn & ~7u]);
-	root->functions[devfn] = f;
-	pci_function_enter(f, root, devfn);
 	ret = assign(root, f, err);
 	if (ret)
 		pci_root_remove(root, f);
@@ -260,6 +306,14 @@ void pci_root_remove(struct pci_root *root, struct pci_function *f)
 {
 	BUG_ON(f->root != root || root->functions[f->devfn] != f);
 	root->functions[f->devfn] = NULL;
+	for (unsigned i = 0; i < root->nr_numbered; i++) {
+		if (root->numbered[i] != f)
+			continue;
+		root->nr_numbered--;
+		memmove(&root->numbered[i], &root->numbered[i + 1],
+			(root->nr_numbered - i) * sizeof(root->numbered[0]));
+		break;
+	}
 	pci_function_leave(f);
 	pci_root_bar_left(root);
 }

@@ -45,10 +45,11 @@ struct pci_root *pci_root_new(const struct pci_root_params *params, struct error
 struct device *pci_root_device(struct pci_root *root);
 
 /*
- * Puts f on bus 0 as function 0 of a device number, 1-31, or, for PCI_DEVICE_ANY, of the lowest free
- * one; when there is none, as a further function of another device. Gives its BARs addresses and
- * lets it decode them. Returns 0, or -EBUSY when the number is taken, -ENOSPC when there is no place
- * or no room in the windows, with err filled.
+ * Puts f on bus 0 as function 0 of a device number, 1-31, or, for PCI_DEVICE_ANY, where the root
+ * likes: guests find such functions in the order in which they were added. Once there are more than
+ * device numbers, several share one, and for that those that are there move; so the guest must not
+ * run yet. Gives f's BARs addresses and lets it decode them. Returns 0, or -EBUSY when the number is
+ * taken, -ENOSPC when there is no place or no room in the windows, with err filled.
  */
 int pci_root_add(struct pci_root *root, struct pci_function *f, unsigned device, struct error *err);
 void pci_root_remove(struct pci_root *root, struct pci_function *f);

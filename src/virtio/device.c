@@ -121,7 +121,7 @@ struct request {
 
 static void process(struct virtio_device *d, unsigned queue)
 {
-	if (d->queues[queue].ring && !d->is_paused)
+	if (d->queues[queue].ring && !virtio_is_stopped(d))
 		d->ops->process(d, queue);
 }
 
@@ -220,22 +220,29 @@ static void reset_queue_on_loop(void *ctx)
 	q->setup = (struct virtio_queue_setup){.size = q->size_max};
 }
 
+static void stop(struct virtio_device *d, unsigned cause)
+{
+	drain_all(d);
+	d->stops |= cause;
+}
+
+/* Queues move on from where they stand once no cause is left. */
+static void go_on(struct virtio_device *d, unsigned cause)
+{
+	d->stops &= ~cause;
+	virtio_begin_batch(d);
+	process_all(d);
+	virtio_end_batch(d);
+}
+
 static void pause_on_loop(void *ctx)
 {
-	struct virtio_device *d = ctx;
-
-	drain_all(d);
-	d->is_paused = true;
+	stop(ctx, VIRTIO_STOP_PAUSE);
 }
 
 static void resume_on_loop(void *ctx)
 {
-	struct virtio_device *d = ctx;
-
-	d->is_paused = false;
-	virtio_begin_batch(d);
-	process_all(d);
-	virtio_end_batch(d);
+	go_on(ctx, VIRTIO_STOP_PAUSE);
 }
 
 static void free_on_loop(void *ctx)
@@ -390,6 +397,29 @@ void virtio_pause(struct virtio_device *d)
 void virtio_resume(struct virtio_device *d)
 {
 	loop_call(d->loop, resume_on_loop, d);
+}
+
+struct access_request {
+	struct virtio_device *device;
+	bool (*is_allowed)(void *ctx);
+	void *ctx;
+};
+
+static void update_access_on_loop(void *ctx)
+{
+	struct access_request *r = ctx;
+
+	if (r->is_allowed(r->ctx))
+		go_on(r->device, VIRTIO_STOP_ACCESS);
+	else
+		stop(r->device, VIRTIO_STOP_ACCESS);
+}
+
+void virtio_update_access(struct virtio_device *d, bool (*is_allowed)(void *ctx), void *ctx)
+{
+	struct access_request r = {.device = d, .is_allowed = is_allowed, .ctx = ctx};
+
+	loop_call(d->loop, update_access_on_loop, &r);
 }
 
 static void state_on_loop(void *ctx)

@@ -106,7 +106,7 @@ struct virtio_chain *virtio_pop(struct virtio_device *d, unsigned queue)
 	struct virtio_queue *q = &d->queues[queue];
 
 	BUG_ON(queue >= d->nr_queues);
-	if (!q->ring || d->is_paused || (virtio_status(d) & VIRTIO_CONFIG_S_NEEDS_RESET))
+	if (!q->ring || virtio_is_stopped(d) || (virtio_status(d) & VIRTIO_CONFIG_S_NEEDS_RESET))
 		return NULL;
 	struct virtio_chain *c = new_chain(q);
 	if (q->ring->take(q, c) <= 0) {

@@ -13,6 +13,10 @@
 #include "virtio/transport.h"
 #include "virtio/virtio.h"
 
+/* Causes for which a device's queues stand still. */
+#define VIRTIO_STOP_PAUSE  BIT(0) /* the VM's */
+#define VIRTIO_STOP_ACCESS BIT(1) /* the transport may not access guest memory */
+
 struct ring_ops {
 	/* Borrows the three parts the setup tells. Returns false when they are no memory. */
 	bool (*map)(struct virtio_queue *q);

@@ -69,6 +69,13 @@ static inline uint32_t virtio_config_generation(const struct virtio_device *d)
 	return atomic_load_explicit(&d->config_generation, memory_order_acquire);
 }
 
+/*
+ * Whether the device may access guest memory now, as is_allowed(ctx) answers on the loop thread; done
+ * when this returns. While it may not, its queues stand still: chains it holds are pushed first, and
+ * what the driver makes available and notifies of waits. Any thread that may wait for the loop's.
+ */
+void virtio_update_access(struct virtio_device *d, bool (*is_allowed)(void *ctx), void *ctx);
+
 /* For the transport's struct device_ops; vCPUs stand still. */
 void virtio_reset(struct virtio_device *d);
 void virtio_pause(struct virtio_device *d);

@@ -131,7 +131,7 @@ struct virtio_ops {
 
 	/*
 	 * The driver notified of chains in a queue, or there may be some for another reason: after
-	 * start and after a pause, for every live queue. Pop until NULL, or until nothing can be done
+	 * start and after a stop, for every live queue. Pop until NULL, or until nothing can be done
 	 * with more.
 	 */
 	void (*process)(struct virtio_device *d, unsigned queue);
@@ -139,7 +139,7 @@ struct virtio_ops {
 	/*
 	 * Push every chain of the queue that the device holds, having waited for or given up what it
 	 * was held for; guest memory of that queue is not touched from here on until process. Before
-	 * a pause, a reset, and when the driver resets the queue. NULL: the device holds none
+	 * a stop, a reset, and when the driver resets the queue. NULL: the device holds none
 	 * between calls.
 	 */
 	void (*drain)(struct virtio_device *d, unsigned queue);
@@ -181,7 +181,7 @@ struct virtio_device {
 	_Atomic uint64_t notified; /* queues the driver notified of */
 	struct loop_work notify_work;
 	unsigned batch_depth;
-	bool is_paused;
+	unsigned stops;	     /* VIRTIO_STOP_*: why nothing may be popped */
 	bool has_complained; /* of a broken ring; a guest that goes on breaking it is not heard again */
 };
 
@@ -195,6 +195,12 @@ void virtio_fini(struct virtio_device *d);
 static inline bool virtio_has_feature(const struct virtio_device *d, unsigned bit)
 {
 	return d->features >> bit & 1;
+}
+
+/* Whether nothing can be popped for a while: process is called for every live queue afterwards. */
+static inline bool virtio_is_stopped(const struct virtio_device *d)
+{
+	return d->stops;
 }
 
 /* Whether the driver set this queue up and it can be popped. */

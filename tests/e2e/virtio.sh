@@ -1,6 +1,7 @@
 #!/bin/bash
 # Debian's kernels use virtio devices by every way there is: over PCI with a vector per queue, with a wire
-# because of bantam or because of the kernel, without ACPI, and over MMIO; while the VM moves, too.
+# because of bantam or because of the kernel, without ACPI, and over MMIO; while the VM moves, too. However
+# many disks and cards there are, they have their names in the order of the command line.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e-lib.sh
@@ -38,4 +39,25 @@ check nomsi cloud-amd64 3 'IO-APIC +17-fasteoi +virtio0' -p 'quiet pci=nomsi'
 # The cloud kernel does not read MP tables. Without ACPI there is only a reset, which ends the VM with 2.
 wanted=2 check noacpi amd64 3 'IO-APIC +17-fasteoi +virtio0' -p 'quiet acpi=off pci=nomsi' -o x86.mptable=true
 check moved cloud-amd64 3 'PCI-MSI.*virtio0-input' -c 1 -p quiet -o debug.move_every=200 -o debug.move_to="$accel"
+
+# More disks and cards than a PCI bus has device numbers.
+tools/make-initramfs "$work/many.cpio" tests/e2e/guest/many.sh --modules "$(kernel cloud-amd64)" \
+	virtio_pci virtio_blk virtio_net || fault "no initramfs for many disks"
+options=() disks=() cards=()
+for i in $(seq 40); do
+	truncate -s 1M "$work/disk$i"
+	options+=(-d "$work/disk$i,format=raw,serial=NUMBER$i")
+	disks+=("NUMBER$i")
+done
+for i in $(seq 10 19); do
+	options+=(-n "mode=mcast,local=127.0.0.1,guest_mac=02:00:00:00:00:$i")
+	cards+=("eth$((i - 10)) 02:00:00:00:00:$i")
+done
+boot 60 "$work/many" --accel "$accel" -c 1 -m 256M -p "quiet net.ifnames=0" -i "$work/many.cpio" "${options[@]}" \
+	"$(kernel cloud-amd64)"
+expect_status 0 many
+# vda to vdz, then vdaa: by the length of the name, then by the name.
+found=$(section "$work/many" disks | awk '{ print length($1), $0 }' | sort -k1,1n -k2,2 | cut -d' ' -f3)
+[ "$found" = "$(printf '%s\n' "${disks[@]}")" ] || fault "many: the disks are $(tr '\n' ' ' <<<"$found")"
+[ "$(section "$work/many" cards)" = "$(printf '%s\n' "${cards[@]}")" ] || fault "many: the cards are $(section "$work/many" cards)"
 finish

@@ -1,12 +1,15 @@
 #!/bin/bash
 # vsock with a stock kernel: host and guest connect to each other, bytes and ends of streams arrive, a
-# slow reader holds its sender, and what nobody listens to is refused. socat is client and server.
+# slow reader holds its sender, and what nobody listens to is refused. socat is client and server. Sockets
+# that keep messages apart do so both ways.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e-lib.sh
 
 cloud=$(kernel cloud-amd64)
-tools/make-initramfs "$work/initramfs.gz" tests/e2e/guest/vsock.sh --with socat \
+messages=$work/messages
+gcc -static -O1 -Wall -Wextra -o "$messages" tests/e2e/guest/messages.c || fault "no program for messages"
+tools/make-initramfs "$work/initramfs.gz" tests/e2e/guest/vsock.sh --with socat "$messages=bin/messages" \
 	--modules "$cloud" virtio_mmio virtio_pci vmw_vsock_virtio_transport || fault "no initramfs"
 head -c 3000000 /dev/urandom >"$work/file"
 sum=$(sha256sum <"$work/file" | cut -d' ' -f1)
@@ -30,6 +33,8 @@ receiver=$!
 head -c 1234 /dev/zero >"$work/small"
 timeout 90 socat -t 20 "UNIX-LISTEN:${socket}_2002" "OPEN:$work/small,rdonly!!CREATE:$work/counted" &
 background="$background $receiver $!"
+timeout 90 "$messages" unix-listen "${socket}_2003" >/dev/null &
+background="$background $!"
 
 timeout -s KILL 100 "$bantam" run --accel "${ACCEL:-soft}" -c 2 -m 256M -i "$work/initramfs.gz" -p quiet \
 	--vsock "42,$socket" "$cloud" <"$work/stdin" >"$work/log" 2>"$work/log.err" 4<&- &
@@ -65,6 +70,11 @@ for request in "CONNECT" "CONNECT x" "HELLO 1000" "CONNECT 99999999999" "$(head 
 	answer=$(echo "$request" | timeout 10 socat -t 5 - "UNIX-CONNECT:$socket" 2>/dev/null)
 	[ -z "$answer" ] || fault "request '$request': '$answer'"
 done
+[ -S "$socket.seq" ] || fault "no socket for messages"
+timeout 40 "$messages" unix-ask "$socket.seq" 1003 >"$work/asked" 2>&1
+grep -q '^answer: OK [0-9]' "$work/asked" && grep -qx 'messages are as they were' "$work/asked" ||
+	fault "messages of the host: $(cat "$work/asked")"
+timeout 10 "$messages" unix-ask "$socket.seq" 1999 >"$work/asked" 2>&1 && fault "a port nobody takes messages on"
 await '^slow: ..' "$work/log"
 echo >&4
 wait $pid
@@ -78,7 +88,9 @@ wait $receiver
 grep -qx "mine: $(sha256sum <"$work/from-guest" | cut -d' ' -f1)" "$work/log.txt" || fault "a file of the guest"
 [ "$(cat "$work/counted")" = 1234 ] || fault "half a close: '$(cat "$work/counted")'"
 [ "$(section "$work/log" refused)" = "Connection reset by peer" ] || fault "refused: '$(section "$work/log" refused)'"
+[ "$(section "$work/log" messages)" = "messages are as they were" ] ||
+	fault "messages of the guest: $(section "$work/log" messages)"
 grep -qx "slow: $sum" "$work/log.txt" || fault "a slow reader: $(grep '^slow' "$work/log.txt")"
 check_dmesg "$work/log" vsock
-[ ! -e "$socket" ] || fault "the socket is left"
+[ ! -e "$socket" ] && [ ! -e "$socket.seq" ] || fault "the socket is left"
 finish

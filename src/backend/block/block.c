@@ -260,6 +260,59 @@ void block_complete(struct block *b, struct block_req *req, int rc)
 	aio_submit(b->aio, &req->aio);
 }
 
+/*
+ * A long transfer goes piece by piece, so that what a format needs for a request is bounded: a guest
+ * may ask for its whole memory many times over.
+ */
+#define PIECE_MAX (4 * MIB) /* more than drivers ask for at once */
+
+struct pieces {
+	struct block_req req; /* the one under way */
+	struct block_req *whole;
+	uint64_t moved; /* bytes of the whole, before this piece */
+	struct iovec iov[];
+};
+
+static void next_piece(struct pieces *p)
+{
+	struct block_req *whole = p->whole, *req = &p->req;
+
+	req->offset = whole->offset + p->moved;
+	req->len = min(whole->len - p->moved, PIECE_MAX);
+	req->nr_iov = iov_slice(whole->iov, whole->nr_iov, p->moved, req->len, p->iov);
+	req->block->ops->submit(req->block, req);
+}
+
+static void piece_is_done(struct block_req *req, int rc)
+{
+	struct pieces *p = container_of(req, struct pieces, req);
+	struct block_req *whole = p->whole;
+
+	p->moved += req->len;
+	if (!rc && p->moved < whole->len) {
+		next_piece(p);
+		return;
+	}
+	free(p);
+	whole->done(whole, rc);
+}
+
+/* A request that was checked. */
+static void start(struct block *b, struct block_req *req)
+{
+	bool is_transfer = req->op == BLOCK_READ || req->op == BLOCK_WRITE;
+
+	if (!is_transfer || req->len <= PIECE_MAX) {
+		b->ops->submit(b, req);
+		return;
+	}
+	struct pieces *p = mem_alloc_zero(sizeof(*p) + req->nr_iov * sizeof(struct iovec));
+	p->whole = req;
+	p->req =
+		(struct block_req){.op = req->op, .iov = p->iov, .done = piece_is_done, .block = b};
+	next_piece(p);
+}
+
 static void delayed_are_due(struct loop_timer *t)
 {
 	struct block *b = container_of(t, struct block, delay_timer);
@@ -274,7 +327,7 @@ static void delayed_are_due(struct loop_timer *t)
 			break;
 		}
 		list_remove(&req->node);
-		b->ops->submit(b, req);
+		start(b, req);
 	}
 	block_unplug(b);
 }
@@ -307,7 +360,7 @@ void block_submit(struct block *b, struct block_req *req)
 	else if (b->delay_ms)
 		delay(b, req);
 	else
-		b->ops->submit(b, req);
+		start(b, req);
 }
 
 void block_plug(struct block *b)
@@ -334,7 +387,7 @@ void block_drain(struct block *b)
 			struct block_req *req = list_entry(b->delayed.next, struct block_req, node);
 
 			list_remove(&req->node);
-			b->ops->submit(b, req);
+			start(b, req);
 		}
 		block_unplug(b);
 		aio_drain(b->aio);

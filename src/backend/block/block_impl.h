@@ -89,6 +89,7 @@ int cow_create(const struct block_create_params *params, struct error *err);
 int raw_fd(const struct block *b);
 uint64_t raw_file_size(const struct block *b); /* as the host has it now */
 bool raw_is_device(const struct block *b);
+unsigned raw_align(const struct block *b); /* bytes that are only written together: O_DIRECT's */
 int raw_truncate(struct block *b, uint64_t size);
 
 /* At once, on this thread, whole or not at all; for small and rare things. Past the end: zeroes. */

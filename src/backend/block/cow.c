@@ -80,6 +80,8 @@ struct cow {
 	uint8_t *bitmap;
 	uint64_t dirty_from, dirty_to; /* bytes of the bitmap */
 	struct list writes, waiting;   /* writes of whole sectors in flight; those that overlap */
+	struct list flushes;	       /* requests for the next flush, while one runs */
+	bool is_flushing;
 };
 
 static struct cow *cow_of(struct block *b)
@@ -467,10 +469,13 @@ static void submit_zeroes(struct cow *c, struct block_req *req)
 
 /* ---- flushes ---- */
 
-/* Data, then the bitmap, then both for good. */
+/*
+ * Data, then the bitmap, then both for good. One runs at a time: a later one could finish earlier, or
+ * its bitmap be overwritten by an older one.
+ */
 struct cow_flush {
 	struct cow *c;
-	struct block_req *req;
+	struct list requests; /* it serves */
 	struct block_req step;
 	struct iovec iov;
 	uint64_t from, to;
@@ -479,21 +484,36 @@ struct cow_flush {
 
 static void flush_step(struct cow_flush *f);
 
+static void start_flush(struct cow *c);
+
+static void flush_end(struct cow_flush *f, int rc)
+{
+	struct cow *c = f->c;
+
+	if (rc && f->iov.iov_base)
+		mark_dirty(c, f->from, f->to);
+	free(f->iov.iov_base);
+	while (!list_is_empty(&f->requests)) {
+		struct block_req *req = list_entry(f->requests.next, struct block_req, node);
+
+		list_remove(&req->node);
+		block_done(req, rc);
+	}
+	free(f);
+	c->is_flushing = false;
+	if (!list_is_empty(&c->flushes))
+		start_flush(c);
+}
+
 static void step_is_done(struct block_req *req, int rc)
 {
 	struct cow_flush *f = container_of(req, struct cow_flush, step);
-	struct block_req *guest = f->req;
 
 	f->steps_done++;
-	if (!rc && f->steps_done < 3 && f->iov.iov_base) {
+	if (!rc && f->steps_done < 3 && f->iov.iov_base)
 		flush_step(f);
-		return;
-	}
-	if (rc && f->iov.iov_base)
-		mark_dirty(f->c, f->from, f->to);
-	free(f->iov.iov_base);
-	free(f);
-	block_done(guest, rc);
+	else
+		flush_end(f, rc);
 }
 
 static void flush_step(struct cow_flush *f)
@@ -509,12 +529,19 @@ static void flush_step(struct cow_flush *f)
 	block_submit(f->c->file, &f->step);
 }
 
-static void submit_flush(struct cow *c, struct block_req *req)
+static void start_flush(struct cow *c)
 {
 	struct cow_flush *f = mem_alloc_zero(sizeof(*f));
 
 	f->c = c;
-	f->req = req;
+	list_init(&f->requests);
+	while (!list_is_empty(&c->flushes)) {
+		struct list *node = c->flushes.next;
+
+		list_remove(node);
+		list_append(&f->requests, node);
+	}
+	c->is_flushing = true;
 	if (c->dirty_from != c->dirty_to) {
 		f->from = ALIGN_DOWN(c->dirty_from, BITMAP_UNIT);
 		f->to = min(ALIGN_UP(c->dirty_to, BITMAP_UNIT), c->bitmap_len);
@@ -523,6 +550,13 @@ static void submit_flush(struct cow *c, struct block_req *req)
 		c->dirty_from = c->dirty_to = 0;
 	}
 	flush_step(f);
+}
+
+static void submit_flush(struct cow *c, struct block_req *req)
+{
+	list_append(&c->flushes, &req->node);
+	if (!c->is_flushing)
+		start_flush(c);
 }
 
 static void cow_submit(struct block *b, struct block_req *req)
@@ -688,6 +722,7 @@ struct block *cow_open(const struct block_params *params, struct aio *aio, unsig
 	c->file = file;
 	list_init(&c->writes);
 	list_init(&c->waiting);
+	list_init(&c->flushes);
 	if (read_all(c, params, depth, err)) {
 		block_close(&c->block);
 		return NULL;

@@ -333,6 +333,7 @@ static void qcow2_free(struct block *b)
 	free(q->frees.runs);
 	free(q->frees_writing.runs);
 	free(q->frees_ready.runs);
+	free(q->zeroes);
 	free(q->unpacked);
 	free(q->backing_name);
 	free(q->backing_format);
@@ -430,6 +431,15 @@ struct block *qcow2_open(const struct block_params *params, struct aio *aio, uns
 	list_init(&q->flushes);
 	if (read_header(q, err))
 		goto fail;
+	/* Else what is written at once could undo a neighbour's write in flight. */
+	if (!params->is_read_only && q->cluster_size < raw_align(file)) {
+		error_set(
+			err, -EINVAL,
+			"%s: its clusters of %llu bytes are too small for direct I/O on this host, "
+			"which writes %u bytes at a time; leave 'direct' out",
+			params->path, (unsigned long long)q->cluster_size, raw_align(file));
+		goto fail;
+	}
 	int rc = qcow2_read_tables(q);
 	if (rc) {
 		error_set_errno(err, rc, "%s", params->path);

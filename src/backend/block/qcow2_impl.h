@@ -110,6 +110,8 @@ struct qcow2 {
 	bool is_corrupt;	/* found while running: nothing is written any more */
 	uint64_t compressed_at; /* where the next compressed cluster may go; 0: in a new cluster */
 
+	uint8_t *zeroes; /* a cluster of them to write, or NULL */
+
 	/* The compressed cluster read last. */
 	uint8_t *unpacked;
 	uint64_t unpacked_entry; /* its L2 entry; 0: none */

@@ -14,6 +14,9 @@
 
 #include "backend/block/qcow2_impl.h"
 
+/* Of a request, in flight: keeps a disk busy, and bounds what a guest can make us allocate. */
+#define CHILDREN_MAX 64
+
 struct qcow2_req {
 	struct qcow2 *q;
 	struct block_req *req;
@@ -21,6 +24,7 @@ struct qcow2_req {
 	uint64_t seq;
 	unsigned nr_children; /* in flight, plus one while advance() runs */
 	bool is_waiting;
+	bool is_full;	  /* it goes on when some children are done */
 	bool is_starting; /* inside qcow2_submit(), from which done must not be called */
 	int rc;
 	struct list active, wait;
@@ -30,7 +34,6 @@ struct qcow2_req {
 struct child {
 	struct block_req req;
 	struct qcow2_req *parent;
-	void *data; /* freed with it */
 	struct iovec iov[];
 };
 
@@ -79,7 +82,13 @@ static void child_done(struct qcow2_req *r, int rc)
 
 	if (rc && !r->rc)
 		r->rc = rc;
-	if (--r->nr_children || r->is_waiting)
+	r->nr_children--;
+	if (r->is_full && r->nr_children <= CHILDREN_MAX / 2) {
+		r->is_full = false;
+		advance(r);
+		return;
+	}
+	if (r->nr_children || r->is_waiting)
 		return;
 	rc = r->rc;
 	bool is_starting = r->is_starting;
@@ -133,7 +142,6 @@ static void child_is_done(struct block_req *req, int rc)
 	struct child *c = container_of(req, struct child, req);
 	struct qcow2_req *r = c->parent;
 
-	free(c->data);
 	free(c);
 	child_done(r, rc);
 }
@@ -499,8 +507,9 @@ static int zero_by_writing(struct qcow2_req *r, uint64_t len)
 	}
 	struct child *c = mem_alloc_zero(sizeof(*c) + sizeof(struct iovec));
 	c->parent = r;
-	c->data = mem_alloc_zero(len);
-	c->iov[0] = (struct iovec){c->data, len};
+	if (!q->zeroes)
+		q->zeroes = mem_alloc_zero(q->cluster_size);
+	c->iov[0] = (struct iovec){q->zeroes, len};
 	c->req = (struct block_req){.op = BLOCK_WRITE,
 				    .offset = r->pos,
 				    .len = len,
@@ -598,12 +607,13 @@ static int step(struct qcow2_req *r)
 static void advance(struct qcow2_req *r)
 {
 	r->nr_children++;
-	while (!r->rc && r->pos < end_of(r)) {
+	while (!r->rc && r->pos < end_of(r) && !r->is_full) {
 		int rc = step(r);
 
 		if (rc == -EINPROGRESS)
 			break;
 		r->rc = rc;
+		r->is_full = r->nr_children > CHILDREN_MAX;
 	}
 	child_done(r, 0);
 }

@@ -151,33 +151,45 @@ static void resize_reftable(struct qcow2 *q, unsigned nr)
 	q->nr_reftable = nr;
 }
 
-/* Writes the whole refcount table to a new place, then lets the header point to it. */
-static int move_reftable(struct qcow2 *q, uint64_t offset, uint32_t clusters)
+/* Writes the whole refcount table and what it lists to a new place; the header does not know yet. */
+static int write_reftable(struct qcow2 *q, uint64_t offset, uint32_t clusters)
 {
 	size_t bytes = (size_t)clusters << q->cluster_bits;
 	uint64_t *copy = mem_alloc_zero(bytes);
+
+	for (unsigned i = 0; i < q->nr_reftable; i++)
+		copy[i] = htobe64(q->reftable[i]);
+	int rc = qcow2_write_refcounts_now(q);
+	if (!rc)
+		rc = raw_write_now(q->file, offset, copy, bytes);
+	free(copy);
+	return rc ? rc : raw_flush_now(q->file);
+}
+
+/* Lets the header point to it. */
+static int move_reftable(struct qcow2 *q, uint64_t offset, uint32_t clusters)
+{
 	struct {
 		uint64_t offset;
 		uint32_t clusters;
 	} __attribute__((packed)) field = {htobe64(offset), htobe32(clusters)};
-	int rc;
+	int rc = qcow2_write_header(q, 48, &field, sizeof(field));
 
-	for (unsigned i = 0; i < q->nr_reftable; i++)
-		copy[i] = htobe64(q->reftable[i]);
-	rc = qcow2_write_refcounts_now(q);
-	if (!rc)
-		rc = raw_write_now(q->file, offset, copy, bytes);
-	free(copy);
-	if (!rc)
-		rc = raw_flush_now(q->file);
-	if (!rc)
-		rc = qcow2_write_header(q, 48, &field, sizeof(field));
-	if (!rc)
-		rc = raw_flush_now(q->file);
-	return rc;
+	return rc ? rc : raw_flush_now(q->file);
 }
 
-/* At least nr entries. The new table lies in ranges that no block counted so far. */
+/* Forgets the ranges from first on, which nothing in the file refers to yet. */
+static void shrink_reftable(struct qcow2 *q, unsigned first)
+{
+	for (unsigned i = first; i < q->nr_reftable; i++)
+		qcow2_table_free(q->refs[i]);
+	q->nr_reftable = first;
+}
+
+/*
+ * At least nr entries. The new table lies in ranges that no block counted so far. A host that has no
+ * room for it leaves everything as it was.
+ */
 static int grow_reftable(struct qcow2 *q, uint64_t nr)
 {
 	unsigned first = q->nr_reftable, entry_bits = q->cluster_bits - 3;
@@ -194,8 +206,13 @@ static int grow_reftable(struct qcow2 *q, uint64_t nr)
 	resize_reftable(q, (unsigned)(clusters << entry_bits));
 	uint64_t at = take_ranges(q, first, m, clusters);
 	for (uint64_t j = 0; j < m; j++)
-		set_reftable(q, first + (unsigned)j, q->refs[first + j]->offset);
-	int rc = move_reftable(q, at << q->cluster_bits, (uint32_t)clusters);
+		q->reftable[first + j] = q->refs[first + j]->offset;
+	int rc = write_reftable(q, at << q->cluster_bits, (uint32_t)clusters);
+	if (rc) {
+		shrink_reftable(q, first);
+		return rc;
+	}
+	rc = move_reftable(q, at << q->cluster_bits, (uint32_t)clusters);
 	if (rc)
 		return qcow2_damaged(q, "its refcount table could not be enlarged");
 	q->reftable_offset = at << q->cluster_bits;

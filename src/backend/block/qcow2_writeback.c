@@ -32,6 +32,7 @@ struct qcow2_writeback {
 	struct piece **pieces;
 	unsigned nr, room;
 	unsigned group, nr_in_flight;
+	bool has_flushed; /* the file, since the copies were taken */
 	int rc;
 	struct block_req flush;
 };
@@ -178,13 +179,20 @@ static void end(struct qcow2_writeback *w)
 
 /* ---- the middle ---- */
 
-static bool has_group_from(const struct qcow2_writeback *w, unsigned group)
+static bool has_group(const struct qcow2_writeback *w, unsigned group)
 {
 	for (unsigned i = 0; i < w->nr; i++) {
-		if (w->pieces[i]->group >= group)
+		if (w->pieces[i]->group == group)
 			return true;
 	}
 	return false;
+}
+
+static bool has_group_from(const struct qcow2_writeback *w, unsigned group)
+{
+	while (group < NR_GROUPS && !has_group(w, group))
+		group++;
+	return group < NR_GROUPS;
 }
 
 static void file_is_flushed(struct block_req *req, int rc)
@@ -193,6 +201,7 @@ static void file_is_flushed(struct block_req *req, int rc)
 
 	if (rc)
 		w->rc = rc;
+	w->has_flushed = true;
 	next_group(w);
 }
 
@@ -228,29 +237,35 @@ static void piece_is_written(struct block_req *req, int rc)
 	group_is_written(w);
 }
 
+static void write_group(struct qcow2_writeback *w)
+{
+	w->nr_in_flight = 0;
+	for (unsigned i = 0; i < w->nr; i++) {
+		struct piece *p = w->pieces[i];
+
+		if (p->group != w->group)
+			continue;
+		p->req.done = piece_is_written;
+		w->nr_in_flight++;
+		block_submit(w->q->file, &p->req);
+	}
+}
+
 static void next_group(struct qcow2_writeback *w)
 {
 	if (w->rc || w->group >= NR_GROUPS) {
 		end(w);
 		return;
 	}
-	while (w->group < NR_GROUPS && !w->nr_in_flight) {
-		w->nr_in_flight = 1;
-		for (unsigned i = 0; i < w->nr; i++) {
-			struct piece *p = w->pieces[i];
-
-			if (p->group != w->group)
-				continue;
-			p->req.done = piece_is_written;
-			w->nr_in_flight++;
-			block_submit(w->q->file, &p->req);
-		}
-		if (w->nr_in_flight > 1) {
-			w->nr_in_flight--;
-			return;
-		}
-		w->nr_in_flight = 0;
-		w->group++;
+	for (; w->group < NR_GROUPS; w->group++) {
+		if (!has_group(w, w->group))
+			continue;
+		/* The data that L2 entries point to is older than the copies of these. */
+		if (w->group == L2_TABLES && !w->has_flushed)
+			flush_file(w);
+		else
+			write_group(w);
+		return;
 	}
 	/* There was nothing but data to write. */
 	w->group = NR_GROUPS;

@@ -33,6 +33,8 @@ struct raw {
 	bool is_direct, is_device;
 	bool cannot_punch, cannot_zero; /* the host's file system said so */
 	bool is_dirty;			/* something was written since the last flush began */
+	unsigned nr_flushes;		/* in flight */
+	int lost;			/* negative errno: the host lost what it was to write out */
 	unsigned align, align_memory;	/* with O_DIRECT, of offsets and addresses */
 	struct list writes;		/* with O_DIRECT: in flight */
 	struct list waiting;		/* with O_DIRECT: for a write in flight to end */
@@ -375,23 +377,44 @@ static void start_allocate(struct raw *r, struct block_req *req)
 	aio_submit(r->block.aio, &req->aio);
 }
 
+/*
+ * When the page cache could not be written out, the host reports that once and then takes its pages
+ * for clean: a later flush would succeed although data is missing.
+ */
+static void flush_failed(struct raw *r, int rc)
+{
+	r->is_dirty = true;
+	if (r->is_direct || r->lost)
+		return;
+	r->lost = rc;
+	log_error(
+		"%s: the host could not write out what it had taken: %s; flushes fail from now on",
+		r->block.path, strerror(-rc));
+}
+
 static void flushed(struct aio_req *a)
 {
 	struct block_req *req = container_of(a, struct block_req, aio);
+	struct raw *r = raw_of(req->block);
 
+	r->nr_flushes--;
 	if (a->result < 0)
-		raw_of(req->block)->is_dirty = true;
+		flush_failed(r, (int)a->result);
 	finish(req, (int)a->result);
 }
 
-/* What was completed by now is what a flush covers; writes in flight set is_dirty again. */
+/*
+ * What was completed by now is what a flush covers; writes in flight set is_dirty again. What another
+ * flush covers is not on disk before that one is done, so this one asks the host as well.
+ */
 static void start_flush(struct raw *r, struct block_req *req)
 {
-	if (!r->is_dirty) {
-		block_complete(&r->block, req, 0);
+	if (r->lost || (!r->is_dirty && !r->nr_flushes)) {
+		block_complete(&r->block, req, r->lost);
 		return;
 	}
 	r->is_dirty = false;
+	r->nr_flushes++;
 	req->aio = (struct aio_req){.op = AIO_SYNC_DATA, .fd = r->fd, .done = flushed};
 	aio_submit(r->block.aio, &req->aio);
 }
@@ -448,6 +471,11 @@ static void raw_submit(struct block *b, struct block_req *req)
 int raw_fd(const struct block *b)
 {
 	return raw_of(b)->fd;
+}
+
+unsigned raw_align(const struct block *b)
+{
+	return raw_of(b)->is_direct ? raw_of(b)->align : 1;
 }
 
 bool raw_is_device(const struct block *b)
@@ -538,7 +566,15 @@ int raw_write_now(struct block *b, uint64_t offset, const void *data, size_t len
 
 int raw_flush_now(struct block *b)
 {
-	return fdatasync(raw_of(b)->fd) ? -errno : 0;
+	struct raw *r = raw_of(b);
+
+	if (!r->lost && fdatasync(r->fd)) {
+		int rc = -errno;
+
+		flush_failed(r, rc);
+		return rc;
+	}
+	return r->lost;
 }
 
 static int raw_map(struct block *b, uint64_t offset, uint64_t len, struct block_extent *e)

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "backend/char/listen.h"
@@ -202,7 +203,7 @@ static struct char_dev *open_tty(const struct opening *o, struct error *err)
 
 static struct char_dev *open_unix(const struct opening *o, struct error *err)
 {
-	int fd = listen_unix(o->arg, err);
+	int fd = listen_unix(o->arg, SOCK_STREAM, err);
 
 	return fd < 0 ? NULL
 		      : char_listen_new(o->loop, fd, o->arg, o->use & USE_INPUT,

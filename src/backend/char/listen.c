@@ -105,10 +105,10 @@ struct char_dev *char_listen_new(struct loop *loop, int fd, const char *unlink_p
 
 /* ---- sockets ---- */
 
-static int listen_on(int family, const struct sockaddr *addr, socklen_t len)
+static int listen_on(int family, int type, const struct sockaddr *addr, socklen_t len)
 {
 	int one = 1;
-	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -errno;
@@ -138,9 +138,9 @@ int listen_tcp(const char *addr, uint16_t port, struct error *err)
 		memcpy(bare, addr + 1, len - 2);
 		if (inet_pton(AF_INET6, bare, &in6.sin6_addr) != 1)
 			return error_set(err, -EINVAL, "'%s' is no IPv6 address", bare);
-		fd = listen_on(AF_INET6, (struct sockaddr *)&in6, sizeof(in6));
+		fd = listen_on(AF_INET6, SOCK_STREAM, (struct sockaddr *)&in6, sizeof(in6));
 	} else if (inet_pton(AF_INET, addr, &in4.sin_addr) == 1) {
-		fd = listen_on(AF_INET, (struct sockaddr *)&in4, sizeof(in4));
+		fd = listen_on(AF_INET, SOCK_STREAM, (struct sockaddr *)&in4, sizeof(in4));
 	} else {
 		return error_set(err, -EINVAL, "'%s' is no address (127.0.0.1, or [::1] for IPv6)",
 				 addr);
@@ -165,7 +165,7 @@ static bool is_stale(const struct sockaddr_un *addr)
 	return is_refused;
 }
 
-int listen_unix(const char *path, struct error *err)
+int listen_unix(const char *path, int type, struct error *err)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd;
@@ -177,6 +177,6 @@ int listen_unix(const char *path, struct error *err)
 	memcpy(addr.sun_path, path, strlen(path));
 	if (is_stale(&addr))
 		unlink(path);
-	fd = listen_on(AF_UNIX, (struct sockaddr *)&addr, sizeof(addr));
+	fd = listen_on(AF_UNIX, type, (struct sockaddr *)&addr, sizeof(addr));
 	return fd < 0 ? error_set_errno(err, fd, "unable to listen on %s", path) : fd;
 }

@@ -23,9 +23,9 @@ struct char_dev *char_listen_new(struct loop *loop, int fd, const char *unlink_p
 
 /*
  * Return a listening socket, or a negative errno with err filled. addr: IPv4, IPv6 in brackets, or NULL
- * for 127.0.0.1. A Unix socket nobody listens on any more is replaced; only its owner may connect.
+ * for 127.0.0.1. type: SOCK_STREAM or SOCK_SEQPACKET. A Unix socket nobody listens on any more is replaced; only its owner may connect.
  */
 int listen_tcp(const char *addr, uint16_t port, struct error *err);
-int listen_unix(const char *path, struct error *err);
+int listen_unix(const char *path, int type, struct error *err);
 
 #endif

@@ -115,10 +115,13 @@ int node_place(struct export *ex, struct node *n, struct place *p);
 struct node *node_at(struct export *ex, struct node *dir, const char *name,
 		     const struct statx *stx);
 
-/* The node found as name in dir, if it is known; borrowed. */
+/* The node found as name in dir, if it is known, with a reference; or NULL. */
 struct node *node_known_at(struct export *ex, struct node *dir, int dir_fd, const char *name);
 
-/* The node is at another place now; or, with NULL, at none that has a name. */
+/*
+ * The node is at another place now; or, with NULL, at none that has a name. The caller has references
+ * on both: what either was known by may be what goes.
+ */
 void node_move(struct export *ex, struct node *n, struct node *dir, const char *name);
 
 /*

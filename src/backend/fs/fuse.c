@@ -7,9 +7,11 @@
 #include "backend/fs/fuse_impl.h"
 #include "base/log.h"
 
-#define MINOR_OLDEST 31		/* the first with virtiofs */
-#define MINOR_SPOKEN 38		/* what is answered; the kernel takes the older of both */
-#define TRANSFER_MAX (1u << 20) /* 256 pages, the most the kernel asks for */
+#define MINOR_OLDEST 31 /* the first with virtiofs */
+#define MINOR_SPOKEN 38 /* what is answered; the kernel takes the older of both */
+
+/* A request or response with its headers: bounds for how long one keeps others, or a pause, waiting. */
+#define MESSAGE_MAX (FUSE_TRANSFER_MAX + 4096)
 
 /* Requests the kernel keeps on their way at once; a queue holds more. */
 #define BACKGROUND_MAX 64
@@ -112,8 +114,8 @@ static int init(struct fuse_call *c)
 		flags |= FUSE_CACHE_SYMLINKS;
 	out.flags = in.flags & flags;
 	out.max_readahead = in.max_readahead;
-	out.max_write = TRANSFER_MAX;
-	out.max_pages = TRANSFER_MAX / 4096;
+	out.max_write = FUSE_TRANSFER_MAX;
+	out.max_pages = FUSE_TRANSFER_MAX / 4096;
 	out.max_background = BACKGROUND_MAX;
 	out.congestion_threshold = BACKGROUND_MAX * 3 / 4;
 	out.time_gran = 1;
@@ -178,6 +180,8 @@ static int serve(struct fuse_call *c)
 	uint32_t opcode = c->h.opcode;
 	const struct fuse_operation *op = session_operation(opcode);
 
+	if (c->h.len > MESSAGE_MAX)
+		return -EINVAL;
 	if (!op)
 		op = fuse_tree_operation(opcode);
 	if (!op)
@@ -211,6 +215,7 @@ void fuse_submit(struct fuse *f, struct fs_request *r)
 	}
 	fs_stream_limit(&c.in, c.h.len - sizeof(c.h));
 	bool has_room = fs_stream_skip(&c.out, sizeof(struct fuse_out_header));
+	fs_stream_limit(&c.out, MESSAGE_MAX);
 	bool forgets = c.h.opcode == FUSE_FORGET || c.h.opcode == FUSE_BATCH_FORGET ||
 		       c.h.opcode == FUSE_INTERRUPT;
 	if (!has_room && !forgets) {

@@ -98,7 +98,7 @@ static int read_data(struct fuse_call *c)
 	struct file *file = fuse_file(c->f, in.fh, c->node);
 	if (!file)
 		return -EBADF;
-	ssize_t rc = file_read(file, in.offset, in.size, &c->out);
+	ssize_t rc = file_read(file, in.offset, min(in.size, FUSE_TRANSFER_MAX), &c->out);
 	if (rc < 0)
 		return (int)rc;
 	c->reply_len += (size_t)rc;

@@ -13,6 +13,8 @@
 #include "backend/fs/wait.h"
 #include "base/base.h"
 
+#define FUSE_TRANSFER_MAX (1u << 20) /* bytes of data: 256 pages, the most the kernel asks for */
+
 struct fuse {
 	struct export *ex;
 	enum fuse_cache cache;

@@ -292,8 +292,11 @@ struct node *node_known_at(struct export *ex, struct node *dir, int dir_fd, cons
 {
 	struct statx stx;
 	int rc = statx_in(ex, dir, &(struct place){dir_fd, name}, &stx);
+	struct node *n = rc ? NULL : find(ex, &stx);
 
-	return rc ? NULL : find(ex, &stx);
+	if (n)
+		node_get(n);
+	return n;
 }
 
 /* ---- descriptors ---- */

@@ -146,9 +146,19 @@ void p9_fid_free(struct p9 *p, struct p9_fid *fid)
 		fs_waits_cancel_file(&p->waits, fid->file);
 	file_close(p->ex, fid->file);
 	node_put(p->ex, fid->node);
+	p->xattr_bytes -= fid->xattr_room;
 	buf_free(&fid->xattr);
 	free(fid->xattr_name);
 	free(fid);
+}
+
+int p9_fid_take_room(struct p9 *p, struct p9_fid *fid, uint64_t size)
+{
+	if (size > P9_XATTRS_MAX - p->xattr_bytes)
+		return -ENOSPC;
+	p->xattr_bytes += size;
+	fid->xattr_room += size;
+	return 0;
 }
 
 /* ---- the session ---- */
@@ -270,6 +280,9 @@ static int serve(struct p9_call *c)
 
 	if (!c->p->msize && fn != version)
 		return -EPROTO;
+	/* Also bounds how long one message keeps others, or a pause, waiting. */
+	if (c->size > (c->p->msize ? c->p->msize : P9_MSIZE_MAX))
+		return -EMSGSIZE;
 	if (!fn)
 		fn = p9_tree_operation(c->type);
 	if (!fn)
@@ -295,6 +308,7 @@ void p9_submit(struct p9 *p, struct fs_request *r)
 		return;
 	}
 	fs_stream_limit(&c.in, h.size - sizeof(h));
+	c.size = h.size;
 	c.type = h.type;
 	c.tag = h.tag;
 	export_trim(p->ex);

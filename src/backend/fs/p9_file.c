@@ -79,6 +79,8 @@ static int xattr_walk(struct p9_call *c)
 	rc = *name ? node_xattr_get(c->p->ex, fid->node, name, &value)
 		   : node_xattr_list(c->p->ex, fid->node, &value);
 	made = rc ? NULL : p9_fid_new(c->p, number, fid->node, fid->uid, &rc);
+	if (made && (rc = p9_fid_take_room(c->p, made, value.len)))
+		p9_fid_free(c->p, made);
 	if (rc) {
 		buf_free(&value);
 		return rc;
@@ -105,6 +107,9 @@ static int xattr_create(struct p9_call *c)
 		return -EBUSY;
 	if (size > XATTR_SIZE_MAX)
 		return -E2BIG;
+	int rc = p9_fid_take_room(c->p, fid, size);
+	if (rc)
+		return rc;
 	fid->kind = P9_FID_XATTR_WRITE;
 	fid->xattr_name = mem_strdup(name);
 	fid->xattr_size = size;

@@ -53,10 +53,14 @@ enum p9_type {
 /* Fids a client may have. v9fs keeps one per file it remembers; each costs some 100 bytes here. */
 #define P9_FIDS_MAX (1u << 20)
 
+/* Bytes of extended attributes being read or written by all fids: many programs' at once. */
+#define P9_XATTRS_MAX (16u << 20)
+
 struct p9 {
 	struct export *ex;
 	uint32_t msize; /* 0: no version was agreed on */
 	struct htable fids;
+	uint64_t xattr_bytes; /* what fids have of P9_XATTRS_MAX */
 	struct fs_waits waits;
 };
 
@@ -68,7 +72,8 @@ struct p9_fid {
 	struct file *file; /* when it is open */
 	uint32_t uid;	   /* whom it was attached for */
 	enum p9_fid_kind kind;
-	struct buf xattr; /* the value, as far as it was written */
+	uint64_t xattr_room; /* what it counts for in xattr_bytes */
+	struct buf xattr;    /* the value, as far as it was written */
 	char *xattr_name;
 	uint64_t xattr_size;
 	uint32_t xattr_flags;
@@ -79,6 +84,7 @@ struct p9_call {
 	struct p9 *p;
 	struct fs_request *request;
 	struct fs_stream in, out; /* after the headers */
+	uint32_t size;		  /* of the message */
 	uint8_t type;
 	uint16_t tag;
 	bool is_bad; /* the message ended too early, or the room for the answer did */
@@ -121,5 +127,8 @@ struct p9_fid *p9_fid_find(struct p9 *p, uint32_t number);
 /* A new fid with a reference of its own on the node. NULL when the number is in use. */
 struct p9_fid *p9_fid_new(struct p9 *p, uint32_t number, struct node *n, uint32_t uid, int *rc);
 void p9_fid_free(struct p9 *p, struct p9_fid *fid);
+
+/* Sets size bytes aside for the fid's attribute, until it is freed. 0, or -ENOSPC. */
+int p9_fid_take_room(struct p9 *p, struct p9_fid *fid, uint64_t size);
 
 #endif

@@ -56,6 +56,8 @@ static int load_fid(struct p9 *p, struct saved *s)
 	if (!fid)
 		return rc;
 	fid->file = file;
+	if (p9_fid_take_room(p, fid, kind == P9_FID_XATTR_WRITE ? size : value_len))
+		return -EINVAL;
 	fid->kind = (enum p9_fid_kind)kind;
 	buf_append(&fid->xattr, value, value_len);
 	if (kind == P9_FID_XATTR_WRITE) {

@@ -194,7 +194,10 @@ static int rename_at(struct p9_call *c)
 	return tree_rename(c->p->ex, dir->node, name, new_dir->node, new_name, 0);
 }
 
-/* The directory and name of a fid's file, for messages that name the file only. */
+/*
+ * The directory, with a reference, and name of a fid's file, for messages that name the file only. What
+ * they do may end what the directory was known by.
+ */
 static int place_of(struct p9 *p, const struct p9_fid *fid, struct node **dir,
 		    char name[NAME_MAX + 1])
 {
@@ -203,6 +206,7 @@ static int place_of(struct p9 *p, const struct p9_fid *fid, struct node **dir,
 	*dir = node_parent(p->ex, fid->node);
 	if (!*dir)
 		return -ESTALE;
+	node_get(*dir);
 	strcpy(name, node_name(fid->node));
 	return 0;
 }
@@ -219,7 +223,11 @@ static int rename_fid(struct p9_call *c)
 	if (!fid || !new_dir)
 		return -EBADF;
 	rc = place_of(c->p, fid, &dir, name);
-	return rc ? rc : tree_rename(c->p->ex, dir, name, new_dir->node, new_name, 0);
+	if (rc)
+		return rc;
+	rc = tree_rename(c->p->ex, dir, name, new_dir->node, new_name, 0);
+	node_put(c->p->ex, dir);
+	return rc;
 }
 
 static int unlink_at(struct p9_call *c)
@@ -244,8 +252,10 @@ static int remove_fid(struct p9_call *c)
 	if (!fid)
 		return -EBADF;
 	int rc = place_of(c->p, fid, &dir, name);
-	if (!rc)
+	if (!rc) {
 		rc = tree_unlink(c->p->ex, dir, name, S_ISDIR(node_type(fid->node)));
+		node_put(c->p->ex, dir);
+	}
 	p9_fid_free(c->p, fid);
 	return rc;
 }

@@ -267,7 +267,8 @@ int tree_link(struct export *ex, struct node *n, struct node *dir, const char *n
 
 /*
  * A file that loses a name may still be in use in the guest: it is given a descriptor while it can
- * be found. There are limits to how many files without a name are kept reachable.
+ * be found. There are limits to how many files without a name are kept reachable. Returns it, if it is
+ * known, with a reference.
  */
 static struct node *before_loss(struct export *ex, struct node *dir, int dir_fd, const char *name)
 {
@@ -300,6 +301,7 @@ int tree_unlink(struct export *ex, struct node *dir, const char *name, bool is_d
 	while (grant_retry(ex, &g, rc));
 	if (!rc)
 		after_loss(ex, n, dir, name);
+	node_put(ex, n);
 	return rc;
 }
 
@@ -319,13 +321,15 @@ int tree_rename(struct export *ex, struct node *dir, const char *name, struct no
 	do
 		rc = sys(renameat2(fd, name, new_fd, new_name, flags));
 	while (grant_retry(ex, &g, rc));
-	if (rc || moved == replaced)
-		return rc;
-	if (replaced && flags & RENAME_EXCHANGE)
-		node_move(ex, replaced, dir, name);
-	else
-		after_loss(ex, replaced, new_dir, new_name);
-	if (moved)
-		node_move(ex, moved, new_dir, new_name);
-	return 0;
+	if (!rc && moved != replaced) {
+		if (replaced && flags & RENAME_EXCHANGE)
+			node_move(ex, replaced, dir, name);
+		else
+			after_loss(ex, replaced, new_dir, new_name);
+		if (moved)
+			node_move(ex, moved, new_dir, new_name);
+	}
+	node_put(ex, moved);
+	node_put(ex, replaced);
+	return rc;
 }

@@ -34,7 +34,7 @@ struct net_offload {
 	uint8_t flags;	      /* NET_NEEDS_CSUM or NET_CSUM_VALID */
 	uint8_t gso;	      /* NET_GSO_* : cut the TCP payload into gso_size pieces */
 	uint16_t hdr_len;     /* bytes before the payload; a hint */
-	uint16_t gso_size;    /* payload bytes per piece */
+	uint16_t gso_size;    /* payload bytes per piece, NET_GSO_SIZE_MIN or more */
 	uint16_t csum_start;  /* the sum covers the frame from here to its end ... */
 	uint16_t csum_offset; /* ... and goes here, counted from csum_start */
 };
@@ -48,6 +48,9 @@ enum {
 	NET_GSO_TCP6 = 4,
 	NET_GSO_ECN = 0x80, /* the stream uses congestion notification; added to one of them */
 };
+
+/* Linux's least: the smallest MSS, 48, less all options there can be. Bounds the pieces of a frame. */
+#define NET_GSO_SIZE_MIN 8
 
 /* What a side can be given unfinished. UDP fragmentation is always done by the sender. */
 enum {

@@ -280,7 +280,7 @@ static int begin_segments(struct segments *s, const uint8_t *frame, size_t len,
 	if (rc)
 		return rc;
 	const struct frame_layout *l = &s->layout;
-	if (l->proto != IP_PROTO_TCP || l->is_fragment || !o->gso_size ||
+	if (l->proto != IP_PROTO_TCP || l->is_fragment || o->gso_size < NET_GSO_SIZE_MIN ||
 	    l->payload > HEADERS_MAX || kind != (l->is_ipv6 ? NET_GSO_TCP6 : NET_GSO_TCP4))
 		return -EINVAL;
 	memcpy(s->headers, frame, l->payload);
@@ -336,7 +336,7 @@ bool offload_is_sane(const struct net_offload *o, size_t len)
 		return false;
 	if (kind == NET_GSO_NONE)
 		return !o->gso;
-	return (kind == NET_GSO_TCP4 || kind == NET_GSO_TCP6) && o->gso_size &&
+	return (kind == NET_GSO_TCP4 || kind == NET_GSO_TCP6) && o->gso_size >= NET_GSO_SIZE_MIN &&
 	       o->flags & NET_NEEDS_CSUM;
 }
 

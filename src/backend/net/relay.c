@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/log.h"
 
 #define CHUNK	      (64 * 1024)
 #define DATAGRAM_MAX  65536
@@ -56,6 +57,7 @@ struct peer {
 struct relay {
 	struct loop *loop;
 	struct list listeners, connections;
+	unsigned nr_connections;
 	uint8_t datagram[DATAGRAM_MAX];
 };
 
@@ -68,6 +70,7 @@ static void close_connection(struct connection *c)
 		close(c->ends[i].watch.fd);
 	}
 	list_remove(&c->node);
+	c->relay->nr_connections--;
 	free(c);
 }
 
@@ -134,10 +137,16 @@ static void add_end(struct connection *c, unsigned i, int fd, uint32_t events)
 static void accept_one(struct listener *l)
 {
 	int in = accept4(l->watch.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	int out = in < 0 ? -1 : socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool has_room = l->relay->nr_connections < RELAY_CONNECTIONS_MAX;
+	int out = in < 0 || !has_room
+			  ? -1
+			  : socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (in < 0)
 		return;
+	if (!has_room)
+		log_once(LOG_WARN, "published ports: more than %d connections by IPv6 at once",
+			 RELAY_CONNECTIONS_MAX);
 	if (out < 0 ||
 	    (connect(out, (struct sockaddr *)&l->to, sizeof(l->to)) && errno != EINPROGRESS)) {
 		if (out >= 0)
@@ -147,6 +156,7 @@ static void accept_one(struct listener *l)
 	}
 	struct connection *c = mem_alloc_zero(sizeof(*c));
 	c->relay = l->relay;
+	l->relay->nr_connections++;
 	list_append(&l->relay->connections, &c->node);
 	add_end(c, 0, in, EPOLLIN);
 	add_end(c, 1, out, EPOLLIN);

@@ -11,6 +11,9 @@
 
 #include "host/loop.h"
 
+/* TCP connections at once, of all ports: two descriptors and up to 128 KiB each. More are closed. */
+#define RELAY_CONNECTIONS_MAX 512
+
 struct relay;
 
 struct relay *relay_new(struct loop *loop);

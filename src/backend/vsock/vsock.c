@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -38,15 +39,26 @@ struct vsock_stream {
 	bool is_at_end;	 /* it has seen the end, and waits for the hang-up */
 	bool must_shut;	 /* the end of the stream follows what is unsent */
 	bool is_broken;
+	bool has_messages;
 	struct buf unsent;
+	struct buf lengths; /* uint32_t each: of the messages in unsent that are complete */
+	size_t open_len;    /* bytes behind them, of the one that is not */
 	void *owner;
+};
+
+/* Where programs of the host ask for ports of the guest. */
+struct listener {
+	struct loop_fd watch;
+	struct vsock_host *host;
+	char *path;
+	bool has_messages;
+	bool is_on;
 };
 
 struct vsock_host {
 	struct loop *loop;
-	char *path;
-	struct loop_fd listener;
-	bool is_listening;
+	const char *path; /* of the first listener */
+	struct listener listeners[2];
 	const struct vsock_front *front;
 	void *ctx;
 	struct list streams;
@@ -57,12 +69,17 @@ static void on_event(struct loop_fd *w, uint32_t events);
 
 /* ---- life of a stream ---- */
 
-static struct vsock_stream *add_stream(struct vsock_host *h, int fd, enum stream_state state)
+static struct vsock_stream *add_stream(struct vsock_host *h, int fd, enum stream_state state,
+				       bool has_messages)
 {
 	struct vsock_stream *s = mem_alloc_zero(sizeof(*s));
+	const int room = 2 * VSOCK_MESSAGE_MAX; /* as much of that as the host allows */
 
 	s->host = h;
 	s->state = state;
+	s->has_messages = has_messages;
+	if (has_messages)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	s->watch.fd = fd;
 	s->watch.fn = on_event;
 	list_append(&h->streams, &s->node);
@@ -78,7 +95,14 @@ static void destroy(struct vsock_stream *s)
 	list_remove(&s->node);
 	s->host->nr_streams--;
 	buf_free(&s->unsent);
+	buf_free(&s->lengths);
 	free(s);
+}
+
+/* Whether there is something that can leave: of a message that has no end yet, nothing can. */
+static bool has_output(const struct vsock_stream *s)
+{
+	return s->has_messages ? s->lengths.len : s->unsent.len;
 }
 
 static void set_watch(struct vsock_stream *s, bool on, uint32_t events)
@@ -99,7 +123,7 @@ static void set_watch(struct vsock_stream *s, bool on, uint32_t events)
  */
 static void update_watch(struct vsock_stream *s)
 {
-	bool writes = s->unsent.len && !s->is_broken;
+	bool writes = has_output(s) && !s->is_broken;
 
 	if (s->state == STREAM_ASKING)
 		set_watch(s, true, EPOLLIN | EPOLLRDHUP | EPOLLET);
@@ -110,24 +134,42 @@ static void update_watch(struct vsock_stream *s)
 
 /* ---- writing ---- */
 
+/* Sends the next message, or as many bytes as the socket takes. Returns their number, or -errno. */
+static ssize_t send_next(struct vsock_stream *s, const uint8_t *bytes, size_t len)
+{
+	ssize_t n;
+
+	do {
+		n = send(s->watch.fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 static void flush(struct vsock_stream *s)
 {
-	while (s->unsent.len && !s->is_broken) {
-		ssize_t n = send(s->watch.fd, s->unsent.data, s->unsent.len,
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
+	size_t sent = 0, ended = 0; /* bytes of unsent and of lengths that are done with */
+	ssize_t n = 0;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
-			break;
-		if (n < 0)
-			s->is_broken = true;
-		else
-			buf_drop_front(&s->unsent, (size_t)n);
+	while (n >= 0 && (s->has_messages ? ended < s->lengths.len : sent < s->unsent.len)) {
+		uint32_t len = 0;
+
+		if (s->has_messages)
+			memcpy(&len, s->lengths.data + ended, sizeof(len));
+		n = send_next(s, s->unsent.data + sent,
+			      s->has_messages ? len : s->unsent.len - sent);
+		if (n >= 0) {
+			sent += (size_t)n;
+			ended += s->has_messages ? sizeof(len) : 0;
+		}
 	}
-	if (s->is_broken)
+	s->is_broken |= n < 0 && n != -EAGAIN;
+	buf_drop_front(&s->unsent, sent);
+	buf_drop_front(&s->lengths, ended);
+	if (s->is_broken) {
 		buf_free(&s->unsent);
-	if (!s->unsent.len && s->must_shut) {
+		buf_free(&s->lengths);
+	}
+	if (!has_output(s) && s->must_shut) {
 		s->must_shut = false;
 		shutdown(s->watch.fd, SHUT_WR);
 	}
@@ -138,8 +180,31 @@ void vsock_stream_write(struct vsock_stream *s, const void *data, size_t len)
 	if (s->is_broken)
 		return;
 	buf_append(&s->unsent, data, len);
+	if (s->has_messages)
+		s->open_len += len;
+	else
+		flush(s);
+	update_watch(s);
+}
+
+int vsock_stream_end_message(struct vsock_stream *s)
+{
+	uint32_t len = (uint32_t)s->open_len;
+
+	if (s->is_broken)
+		return 0;
+	if (s->lengths.len / sizeof(len) >= VSOCK_MESSAGES_MAX)
+		return -ENOBUFS;
+	buf_append(&s->lengths, &len, sizeof(len));
+	s->open_len = 0;
 	flush(s);
 	update_watch(s);
+	return 0;
+}
+
+bool vsock_stream_has_messages(const struct vsock_stream *s)
+{
+	return s->has_messages;
 }
 
 size_t vsock_stream_unsent(const struct vsock_stream *s)
@@ -163,7 +228,7 @@ void vsock_stream_close(struct vsock_stream *s)
 	s->owner = NULL;
 	s->wants_read = s->is_at_end = false;
 	s->state = STREAM_LEAVING;
-	if (!s->unsent.len)
+	if (!has_output(s))
 		destroy(s);
 	else
 		update_watch(s);
@@ -186,6 +251,46 @@ ssize_t vsock_stream_read(struct vsock_stream *s, const struct iovec *iov, int n
 	return n;
 }
 
+/* An empty message reads like the end. What is behind it, or that no end was sent, tells them apart. */
+static bool is_at_end(const struct vsock_stream *s)
+{
+	struct pollfd p = {.fd = s->watch.fd, .events = POLLRDHUP};
+	int behind = 0;
+
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP) &&
+	       !(ioctl(s->watch.fd, FIONREAD, &behind) == 0 && behind > 0);
+}
+
+static int read_message(struct vsock_stream *s, struct buf *message, size_t max)
+{
+	ssize_t len = recv(s->watch.fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+
+	if (len < 0)
+		return -errno;
+	if ((size_t)len > max)
+		return -EMSGSIZE;
+	size_t before = message->len;
+	uint8_t *at = buf_append(message, NULL, (size_t)len);
+	ssize_t n = recv(s->watch.fd, at, (size_t)len, MSG_DONTWAIT);
+	if (n == len)
+		return n || !is_at_end(s);
+	message->len = before;
+	return n < 0 ? -errno : -EIO;
+}
+
+int vsock_stream_read_message(struct vsock_stream *s, struct buf *message, size_t max)
+{
+	int rc;
+
+	do {
+		rc = read_message(s, message, max);
+	} while (rc == -EINTR);
+	s->wants_read = rc == -EAGAIN;
+	s->is_at_end = !rc && !vsock_stream_is_gone(s);
+	update_watch(s);
+	return rc;
+}
+
 bool vsock_stream_is_gone(const struct vsock_stream *s)
 {
 	struct pollfd p = {.fd = s->watch.fd};
@@ -195,7 +300,10 @@ bool vsock_stream_is_gone(const struct vsock_stream *s)
 
 /* ---- asking for a port ---- */
 
-/* Takes "CONNECT port\n" off the socket and nothing behind it. Returns 0, -EAGAIN or -EINVAL. */
+/*
+ * Takes "CONNECT port\n" off the socket and nothing behind it, or a message that is nothing else. Returns
+ * 0, -EAGAIN or -EINVAL.
+ */
 static int read_request(struct vsock_stream *s, uint32_t *port)
 {
 	char line[REQUEST_MAX + 1] = "";
@@ -208,8 +316,10 @@ static int read_request(struct vsock_stream *s, uint32_t *port)
 		return -EINVAL;
 	char *newline = memchr(line, '\n', (size_t)n);
 	if (!newline)
-		return n < REQUEST_MAX ? -EAGAIN : -EINVAL;
+		return n < REQUEST_MAX && !s->has_messages ? -EAGAIN : -EINVAL;
 	size_t len = (size_t)(newline - line) + 1;
+	if (s->has_messages && len != (size_t)n)
+		return -EINVAL;
 	if (recv(s->watch.fd, line, len, MSG_DONTWAIT) != (ssize_t)len)
 		return -EINVAL;
 	*newline = '\0';
@@ -245,6 +355,8 @@ void vsock_stream_accept(struct vsock_stream *s, uint32_t number)
 	s->state = STREAM_OPEN;
 	s->is_at_end = false;
 	vsock_stream_write(s, line, (size_t)len);
+	if (s->has_messages)
+		vsock_stream_end_message(s);
 }
 
 static void on_event(struct loop_fd *w, uint32_t events)
@@ -256,9 +368,9 @@ static void on_event(struct loop_fd *w, uint32_t events)
 		take_request(s, events & (EPOLLRDHUP | EPOLLHUP));
 		return;
 	}
-	if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP) && s->unsent.len) {
+	if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP) && has_output(s)) {
 		flush(s);
-		if (s->state == STREAM_LEAVING && !s->unsent.len) {
+		if (s->state == STREAM_LEAVING && !has_output(s)) {
 			destroy(s);
 			return;
 		}
@@ -290,23 +402,41 @@ void *vsock_stream_owner(const struct vsock_stream *s)
 
 static void on_connection(struct loop_fd *w, uint32_t events)
 {
-	struct vsock_host *h = container_of(w, struct vsock_host, listener);
+	const struct listener *l = container_of(w, struct listener, watch);
 	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd < 0)
 		return;
-	if (h->nr_streams == VSOCK_STREAMS_MAX) {
+	if (l->host->nr_streams == VSOCK_STREAMS_MAX) {
 		log_once(LOG_WARN, "vsock: more than %d connections at once", VSOCK_STREAMS_MAX);
 		close(fd);
 		return;
 	}
-	update_watch(add_stream(h, fd, STREAM_ASKING));
+	update_watch(add_stream(l->host, fd, STREAM_ASKING, l->has_messages));
+}
+
+static int add_listener(struct vsock_host *h, unsigned i, const char *suffix, struct error *err)
+{
+	struct buf path = {0};
+
+	buf_printf(&path, "%s%s", h->listeners[0].path ? h->listeners[0].path : "", suffix);
+	bool has_messages = i;
+	int fd = listen_unix(buf_text(&path), has_messages ? SOCK_SEQPACKET : SOCK_STREAM, err);
+	if (fd < 0) {
+		buf_free(&path);
+		return fd;
+	}
+	h->listeners[i] = (struct listener){.watch = {.fd = fd, .fn = on_connection},
+					    .host = h,
+					    .path = mem_strdup(buf_text(&path)),
+					    .has_messages = has_messages};
+	buf_free(&path);
+	return 0;
 }
 
 struct vsock_host *vsock_host_new(struct loop *loop, const char *path, struct error *err)
 {
 	struct sockaddr_un addr;
-	int fd;
 
 	/* Room for "_" and a port behind it. */
 	if (strlen(path) + 11 >= sizeof(addr.sun_path)) {
@@ -314,15 +444,14 @@ struct vsock_host *vsock_host_new(struct loop *loop, const char *path, struct er
 			  sizeof(addr.sun_path) - 12);
 		return NULL;
 	}
-	fd = listen_unix(path, err);
-	if (fd < 0)
-		return NULL;
 	struct vsock_host *h = mem_alloc_zero(sizeof(*h));
 	h->loop = loop;
-	h->path = mem_strdup(path);
-	h->listener.fd = fd;
-	h->listener.fn = on_connection;
 	list_init(&h->streams);
+	if (add_listener(h, 0, path, err) || add_listener(h, 1, ".seq", err)) {
+		vsock_host_free(h);
+		return NULL;
+	}
+	h->path = h->listeners[0].path;
 	return h;
 }
 
@@ -330,38 +459,48 @@ void vsock_host_start(struct vsock_host *h, const struct vsock_front *front, voi
 {
 	h->front = front;
 	h->ctx = ctx;
-	h->is_listening = !loop_fd_add(h->loop, &h->listener, EPOLLIN);
+	for (unsigned i = 0; i < ARRAY_SIZE(h->listeners); i++)
+		h->listeners[i].is_on = !loop_fd_add(h->loop, &h->listeners[i].watch, EPOLLIN);
+}
+
+static void remove_listener(struct vsock_host *h, struct listener *l)
+{
+	if (!l->path)
+		return;
+	if (l->is_on)
+		loop_fd_remove(h->loop, &l->watch);
+	close(l->watch.fd);
+	unlink(l->path);
+	free(l->path);
 }
 
 void vsock_host_free(struct vsock_host *h)
 {
 	if (!h)
 		return;
-	if (h->is_listening)
-		loop_fd_remove(h->loop, &h->listener);
 	list_for_each_safe (it, &h->streams)
 		destroy(list_entry(it, struct vsock_stream, node));
-	close(h->listener.fd);
-	unlink(h->path);
-	free(h->path);
+	for (unsigned i = 0; i < ARRAY_SIZE(h->listeners); i++)
+		remove_listener(h, &h->listeners[i]);
 	free(h);
 }
 
-struct vsock_stream *vsock_host_connect(struct vsock_host *h, uint32_t port)
+struct vsock_stream *vsock_host_connect(struct vsock_host *h, uint32_t port, bool has_messages)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int type = has_messages ? SOCK_SEQPACKET : SOCK_STREAM;
 
 	if (h->nr_streams == VSOCK_STREAMS_MAX) {
 		log_once(LOG_WARN, "vsock: more than %d connections at once", VSOCK_STREAMS_MAX);
 		return NULL;
 	}
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s_%u", h->path, port);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return NULL;
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
 		close(fd);
 		return NULL;
 	}
-	return add_stream(h, fd, STREAM_OPEN);
+	return add_stream(h, fd, STREAM_OPEN, has_messages);
 }

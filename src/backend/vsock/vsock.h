@@ -5,6 +5,10 @@
  * connection that is closed instead was refused. The guest reaches port N of the host when a program
  * listens on the socket PATH_N.
  *
+ * Sockets that keep messages apart (SOCK_SEQPACKET) are the same with such sockets of the host: their
+ * PATH is PATH.seq, where request and answer are a message each, and who listens on PATH_N decides
+ * which kind it takes. Unix sockets know no end of a record but that of the message.
+ *
  * Everything here is on the thread of the loop it was made with.
  */
 #ifndef BACKEND_VSOCK_VSOCK_H
@@ -15,10 +19,15 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "host/loop.h"
 
 #define VSOCK_STREAMS_MAX 2048 /* open at once, in both directions: some for each of a busy host */
+#define VSOCK_MESSAGE_MAX (256 * 1024u) /* bytes; more than a Unix socket takes by default */
+
+/* Unsent at once: as many as a guest has credit for with a byte each, so only empty ones are refused. */
+#define VSOCK_MESSAGES_MAX VSOCK_MESSAGE_MAX
 
 struct vsock_host;
 struct vsock_stream;
@@ -47,8 +56,11 @@ void vsock_host_start(struct vsock_host *h, const struct vsock_front *front, voi
 /* Closes every stream and removes the socket. NULL is fine. */
 void vsock_host_free(struct vsock_host *h);
 
-/* Connects to the program behind port of the host. NULL when there is none. */
-struct vsock_stream *vsock_host_connect(struct vsock_host *h, uint32_t port);
+/* Connects to the program behind port of the host. NULL when there is none of that kind. */
+struct vsock_stream *vsock_host_connect(struct vsock_host *h, uint32_t port, bool has_messages);
+
+/* Whether it keeps messages apart: then these are read and written in place of a stream of bytes. */
+bool vsock_stream_has_messages(const struct vsock_stream *s);
 
 /* The device's pointer, for its own use; NULL at first. */
 void vsock_stream_set_owner(struct vsock_stream *s, void *owner);
@@ -63,11 +75,21 @@ void vsock_stream_accept(struct vsock_stream *s, uint32_t number);
  */
 ssize_t vsock_stream_read(struct vsock_stream *s, const struct iovec *iov, int nr);
 
+/*
+ * Appends the next message, of at most max bytes, to *message. Returns 1, 0 at the end, -EAGAIN when
+ * there is none yet, -EMSGSIZE for one that is longer, or another negative errno.
+ */
+int vsock_stream_read_message(struct vsock_stream *s, struct buf *message, size_t max);
+
 /* Whether the program has closed its end altogether, not only finished sending. */
 bool vsock_stream_is_gone(const struct vsock_stream *s);
 
-/* Takes everything; what does not leave at once counts as unsent. */
+/*
+ * Takes everything; what does not leave at once counts as unsent. Messages leave as a whole, after
+ * their end. Returns 0, or -ENOBUFS when more than VSOCK_MESSAGES_MAX messages would be unsent.
+ */
 void vsock_stream_write(struct vsock_stream *s, const void *data, size_t len);
+int vsock_stream_end_message(struct vsock_stream *s);
 size_t vsock_stream_unsent(const struct vsock_stream *s);
 
 /* The program has closed its end: what is written is dropped. */

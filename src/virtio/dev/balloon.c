@@ -18,9 +18,10 @@
 #define QUEUE_DEFLATE 1
 #define NR_QUEUES     5
 
-#define PAGES_PER_STEP 256 /* numbers of pages read at a time: what Linux sends at once */
-#define PIECES	       32  /* of reported memory borrowed at a time: what Linux reports at once */
-#define STATS_MAX      32  /* statistics looked at: three times as many as there are */
+#define PAGES_PER_STEP 256  /* numbers of pages read at a time: what Linux sends at once */
+#define PAGES_MAX      4096 /* of a request that are looked at: each costs a system call */
+#define PIECES	       32   /* of reported memory borrowed at a time: what Linux reports at once */
+#define STATS_MAX      32   /* statistics looked at: three times as many as there are */
 
 struct balloon {
 	struct virtio_device virtio;
@@ -95,9 +96,10 @@ static void give_pages(struct balloon *b, const uint32_t *pages, unsigned nr)
 static void inflate(struct balloon *b, struct virtio_chain *c)
 {
 	uint32_t pages[PAGES_PER_STEP];
-	size_t n;
+	size_t n, nr = 0;
 
-	while ((n = virtio_read(c, pages, sizeof(pages)) / sizeof(pages[0])) > 0)
+	for (; nr < PAGES_MAX && (n = virtio_read(c, pages, sizeof(pages)) / sizeof(pages[0])) > 0;
+	     nr += n)
 		give_pages(b, pages, (unsigned)n);
 	virtio_push(c, 0);
 }

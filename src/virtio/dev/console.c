@@ -266,7 +266,7 @@ static bool write_chain(struct port *p)
 
 static void transmit(struct port *p)
 {
-	if (p->console->virtio.is_paused || !flush_kept(p))
+	if (virtio_is_stopped(&p->console->virtio) || !flush_kept(p))
 		return;
 	virtio_begin_batch(&p->console->virtio);
 	while (p->chain || (p->chain = virtio_pop(&p->console->virtio, rx_queue(p) + 1))) {
@@ -304,7 +304,7 @@ static bool can_receive(const struct port *p)
 {
 	const struct console *c = p->console;
 
-	if (!virtio_queue_is_live(&c->virtio, rx_queue(p)) || c->virtio.is_paused)
+	if (!virtio_queue_is_live(&c->virtio, rx_queue(p)) || virtio_is_stopped(&c->virtio))
 		return false;
 	if (!has_multiport(c))
 		return !p->id;

@@ -73,7 +73,7 @@ static bool is_header_good(const struct virtio_net *n, const struct net_offload 
 		return !o->gso;
 	if (o->gso & NET_GSO_ECN && !virtio_has_feature(d, VIRTIO_NET_F_HOST_ECN))
 		return false;
-	return o->gso_size && o->flags & NET_NEEDS_CSUM &&
+	return o->gso_size >= NET_GSO_SIZE_MIN && o->flags & NET_NEEDS_CSUM &&
 	       ((kind == NET_GSO_TCP4 && virtio_has_feature(d, VIRTIO_NET_F_HOST_TSO4)) ||
 		(kind == NET_GSO_TCP6 && virtio_has_feature(d, VIRTIO_NET_F_HOST_TSO6)));
 }
@@ -285,14 +285,15 @@ static unsigned on_receive(void *ctx, const struct net_frame *frames, unsigned n
 	struct virtio_net *n = ctx;
 	unsigned taken = 0;
 
-	/* As with a cable to a card nobody has set up. In a pause frames wait instead. */
+	/* As with a cable to a card nobody has set up. In a stop frames wait instead. */
 	if (!is_running(&n->virtio))
 		return nr;
-	if (!n->is_delivering && !n->virtio.is_paused) {
+	if (!n->is_delivering && !virtio_is_stopped(&n->virtio)) {
 		virtio_begin_batch(&n->virtio);
 		n->is_delivering = true;
 	}
-	while (taken < nr && !n->virtio.is_paused && receive_one(n, &frames[taken]) != NO_ROOM)
+	while (taken < nr && !virtio_is_stopped(&n->virtio) &&
+	       receive_one(n, &frames[taken]) != NO_ROOM)
 		taken++;
 	n->is_back_waiting |= taken < nr;
 	return taken;

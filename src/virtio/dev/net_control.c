@@ -11,6 +11,9 @@
 
 #define MAC_BYTES 6
 
+/* Entries a table may have: far more than a driver has, few enough to be read at once. */
+#define MACS_SENT_MAX 8192
+
 /* ---- the filter ---- */
 
 static bool is_in(const struct net_mac_list *list, const uint8_t mac[6])
@@ -65,7 +68,7 @@ static bool read_macs(struct virtio_chain *c, struct net_mac_list *list)
 
 	*list = (struct net_mac_list){0};
 	if (virtio_read(c, &nr, sizeof(nr)) != sizeof(nr) ||
-	    nr > virtio_left_to_read(c) / MAC_BYTES)
+	    nr > min(virtio_left_to_read(c) / MAC_BYTES, (size_t)MACS_SENT_MAX))
 		return false;
 	for (uint32_t i = 0; i < nr; i++) {
 		virtio_read(c, mac, sizeof(mac));

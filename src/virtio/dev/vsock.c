@@ -3,7 +3,8 @@
  * What is to be sent to the guest is kept as flags of each connection, not as a queue of packets, and
  * data is read from the host's sockets straight into the guest's buffers. So nothing piles up here but
  * what the guest has sent and the host has not taken, which its credit bounds, and a few refusals, which
- * hold up the guest's own queue when there is no room for more.
+ * hold up the guest's own queue when there is no room for more. Of sockets that keep messages apart, one
+ * message of the host is read ahead, because it cannot be read in pieces.
  */
 #include "virtio/dev/vsock.h"
 
@@ -18,14 +19,16 @@
 #include "base/buf.h"
 #include "base/log.h"
 
+#define VIRTIO_VSOCK_F_STREAM 0 /* newer than some headers (virtio 1.2, 5.10.3) */
+
 #define QUEUE_RX    0 /* to the guest */
 #define QUEUE_TX    1
 #define QUEUE_EVENT 2
 
-#define CREDIT	   (256 * 1024u) /* bytes a guest may send ahead of the host's reader */
-#define NEWS	   (CREDIT / 4)	 /* bytes taken before the guest is told without asking */
-#define PACKET_MAX 65536u	 /* bytes of data in one packet to the guest */
-#define PIECES	   16		 /* segments of such a packet; Linux's buffers have one */
+#define CREDIT	   VSOCK_MESSAGE_MAX /* bytes a guest may send ahead of the host's reader */
+#define NEWS	   (CREDIT / 4)	     /* bytes taken before the guest is told without asking */
+#define PACKET_MAX 65536u	     /* bytes of data in one packet to the guest */
+#define PIECES	   16		     /* segments of such a packet; Linux's buffers have one */
 #define REFUSALS   64
 #define BUCKETS	   256
 #define HOST_PORTS 0x40000000u /* ports of the host's callers are numbered from here */
@@ -45,11 +48,16 @@ struct connection {
 	struct list bucket; /* by its two ports */
 	struct list work;   /* has something to send */
 	uint32_t host_port, guest_port;
-	struct vsock_stream *stream;
-	bool is_asking; /* the guest has not answered our request */
+	uint16_t type;		     /* VIRTIO_VSOCK_TYPE_* */
+	struct vsock_stream *stream; /* NULL: ended, its reset is on the way */
+	bool is_asking;		     /* the guest has not answered our request */
 	uint8_t to_send;
 	uint8_t guest_shut,
 		host_shut; /* VIRTIO_VSOCK_SHUTDOWN_*: what each side will not do any more */
+
+	struct buf message; /* from the host, on its way to the guest */
+	size_t message_at;  /* bytes of it that were sent */
+	bool has_message;
 
 	uint32_t sent, guest_took, guest_room; /* bytes to the guest; its counter and buffer */
 	uint32_t received, told_taken;	       /* bytes from the guest; what it knows we took */
@@ -108,6 +116,8 @@ static struct connection *connect_stream(struct vsock *v, struct vsock_stream *s
 	c->stream = s;
 	c->host_port = host_port;
 	c->guest_port = guest_port;
+	c->type = vsock_stream_has_messages(s) ? VIRTIO_VSOCK_TYPE_SEQPACKET
+					       : VIRTIO_VSOCK_TYPE_STREAM;
 	list_init(&c->work);
 	list_append(bucket_of(v, host_port, guest_port), &c->bucket);
 	v->nr_connections++;
@@ -122,6 +132,7 @@ static void disconnect(struct connection *c)
 	c->vsock->nr_connections--;
 	if (c->stream)
 		vsock_stream_close(c->stream);
+	buf_free(&c->message);
 	free(c);
 }
 
@@ -166,7 +177,7 @@ static struct virtio_vsock_hdr header(struct connection *c, uint16_t op)
 		.dst_cid = htole64(c->vsock->guest_cid),
 		.src_port = htole32(c->host_port),
 		.dst_port = htole32(c->guest_port),
-		.type = htole16(VIRTIO_VSOCK_TYPE_STREAM),
+		.type = htole16(c->type),
 		.op = htole16(op),
 		.buf_alloc = htole32(CREDIT),
 		.fwd_cnt = htole32(c->told_taken),
@@ -201,39 +212,97 @@ static uint32_t credit(const struct connection *c)
 	return in_flight < c->guest_room ? c->guest_room - in_flight : 0;
 }
 
-/* Reads from the host into the chain. Returns true when that sent it. */
-static bool send_data(struct connection *c, struct virtio_chain *chain)
+/* What the host's socket gave, or that it gave nothing: 1, or 0 when there is nothing to send. */
+static int note_read(struct connection *c, ssize_t n)
+{
+	if (n == -EAGAIN)
+		return 0;
+	if (n < 0) {
+		end(c);
+		return 0;
+	}
+	if (n)
+		return 1;
+	c->host_shut |= VIRTIO_VSOCK_SHUTDOWN_SEND;
+	c->host_shut |= vsock_stream_is_gone(c->stream) ? VIRTIO_VSOCK_SHUTDOWN_RCV : 0;
+	c->to_send |= SEND_SHUTDOWN;
+	return 0;
+}
+
+static void push_data(struct connection *c, struct virtio_chain *chain, uint32_t len,
+		      uint32_t flags)
+{
+	struct virtio_vsock_hdr h = header(c, VIRTIO_VSOCK_OP_RW);
+
+	h.len = htole32(len);
+	h.flags = htole32(flags);
+	c->sent += len;
+	virtio_write_at(chain, 0, &h, sizeof(h));
+	virtio_push(chain, (uint32_t)sizeof(h) + len);
+	c->to_send |= SEND_DATA;
+}
+
+/* Reads bytes of a stream right into the chain. Returns true when that sent it. */
+static bool send_bytes(struct connection *c, struct virtio_chain *chain, size_t len)
 {
 	const struct virtio_vsock_hdr none = {0};
 	struct iovec iov[PIECES];
-	size_t len = min(min(credit(c), PACKET_MAX),
-			 (uint32_t)(chain->writable - (uint32_t)sizeof(none)));
 
-	c->to_send &= ~SEND_DATA;
 	if (!len)
 		return false; /* the guest says when it has room again */
 	virtio_write(chain, &none, sizeof(none));
 	unsigned nr = virtio_borrow_write(chain, iov, PIECES, &len);
 	ssize_t n = vsock_stream_read(c->stream, iov, (int)nr);
-	if (n == -EAGAIN)
+	if (!note_read(c, n))
 		return false;
-	if (n < 0) {
-		end(c);
-		return false;
-	}
-	if (!n) {
-		c->host_shut |= VIRTIO_VSOCK_SHUTDOWN_SEND;
-		c->host_shut |= vsock_stream_is_gone(c->stream) ? VIRTIO_VSOCK_SHUTDOWN_RCV : 0;
-		c->to_send |= SEND_SHUTDOWN;
-		return false;
-	}
-	struct virtio_vsock_hdr h = header(c, VIRTIO_VSOCK_OP_RW);
-	h.len = htole32((uint32_t)n);
-	c->sent += (uint32_t)n;
-	virtio_write_at(chain, 0, &h, sizeof(h));
-	virtio_push(chain, (uint32_t)(sizeof(h) + (size_t)n));
-	c->to_send |= SEND_DATA;
+	push_data(c, chain, (uint32_t)n, 0);
 	return true;
+}
+
+/* A message that the guest cannot hold as a whole could never be read there. */
+static int next_message(struct connection *c)
+{
+	int rc = vsock_stream_read_message(c->stream, &c->message,
+					   min(c->guest_room, VSOCK_MESSAGE_MAX));
+
+	if (rc == -EMSGSIZE)
+		log_once(LOG_WARN,
+			 "virtio_vsock: port %u: a message is longer than the guest's buffer",
+			 c->guest_port);
+	c->has_message = note_read(c, rc);
+	return c->has_message;
+}
+
+/* Sends a piece of a message, the last with its end marked. Returns whether the chain was used. */
+static bool send_piece(struct connection *c, struct virtio_chain *chain, size_t len)
+{
+	if (!c->has_message && !next_message(c))
+		return false;
+	size_t left = c->message.len - c->message_at;
+	if (!len && left)
+		return false; /* as above */
+	len = min(len, left);
+	virtio_write_at(chain, sizeof(struct virtio_vsock_hdr), c->message.data + c->message_at,
+			len);
+	c->message_at += len;
+	c->has_message = len < left;
+	if (!c->has_message) {
+		buf_free(&c->message);
+		c->message_at = 0;
+	}
+	push_data(c, chain, (uint32_t)len, c->has_message ? 0 : VIRTIO_VSOCK_SEQ_EOM);
+	return true;
+}
+
+/* Returns true when there was data, which took the chain. */
+static bool send_data(struct connection *c, struct virtio_chain *chain)
+{
+	size_t len = min(min(credit(c), PACKET_MAX),
+			 chain->writable - (uint32_t)sizeof(struct virtio_vsock_hdr));
+
+	c->to_send &= ~SEND_DATA;
+	return c->type == VIRTIO_VSOCK_TYPE_STREAM ? send_bytes(c, chain, len)
+						   : send_piece(c, chain, len);
 }
 
 enum sent { SENT_NOTHING, SENT_PACKET, SENT_LAST /* the connection is gone */ };
@@ -324,7 +393,12 @@ static void refuse(struct vsock *v, const struct virtio_vsock_hdr *h)
 
 static void take_request(struct vsock *v, const struct virtio_vsock_hdr *h)
 {
-	struct vsock_stream *s = vsock_host_connect(v->host, le32toh(h->dst_port));
+	struct vsock_stream *s = NULL;
+
+	/* Those that have ended count until the guest takes their reset. */
+	if (v->nr_connections < VSOCK_STREAMS_MAX)
+		s = vsock_host_connect(v->host, le32toh(h->dst_port),
+				       le16toh(h->type) == VIRTIO_VSOCK_TYPE_SEQPACKET);
 
 	if (!s) {
 		refuse(v, h);
@@ -359,14 +433,25 @@ static void take_shutdown(struct connection *c, uint32_t flags)
 		c->to_send &= ~SEND_DATA;
 }
 
+/*
+ * Tells the guest of room it does not know of: when that is much, or, as a message needs room as a
+ * whole, when what it knows of may not do for the rest of one.
+ */
 static void tell_taken(struct connection *c)
 {
-	if (taken(c) - c->told_taken >= NEWS)
+	uint32_t news = taken(c) - c->told_taken;
+	bool is_short =
+		c->type == VIRTIO_VSOCK_TYPE_SEQPACKET && c->received - c->told_taken >= NEWS;
+
+	if (news >= NEWS || (news && is_short))
 		want(c, SEND_CREDIT);
 }
 
-static void take_data(struct connection *c, struct virtio_chain *chain, uint32_t len)
+static void take_data(struct connection *c, struct virtio_chain *chain, uint32_t len,
+		      uint32_t flags)
 {
+	bool is_message_end =
+		c->type == VIRTIO_VSOCK_TYPE_SEQPACKET && flags & VIRTIO_VSOCK_SEQ_EOM;
 	uint8_t bytes[16384];
 
 	if (c->is_asking || c->guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND ||
@@ -384,10 +469,19 @@ static void take_data(struct connection *c, struct virtio_chain *chain, uint32_t
 		vsock_stream_write(c->stream, bytes, n);
 		len -= (uint32_t)n;
 	}
-	if (vsock_stream_is_broken(c->stream))
+	if ((is_message_end && vsock_stream_end_message(c->stream)) ||
+	    vsock_stream_is_broken(c->stream))
 		end(c);
 	else
 		tell_taken(c);
+}
+
+/* Of a kind that was negotiated. */
+static bool is_type_known(const struct vsock *v, uint16_t type)
+{
+	return type == VIRTIO_VSOCK_TYPE_STREAM ||
+	       (type == VIRTIO_VSOCK_TYPE_SEQPACKET &&
+		virtio_has_feature(&v->virtio, VIRTIO_VSOCK_F_SEQPACKET));
 }
 
 static void take_packet(struct vsock *v, const struct virtio_vsock_hdr *h,
@@ -396,8 +490,8 @@ static void take_packet(struct vsock *v, const struct virtio_vsock_hdr *h,
 	uint16_t op = le16toh(h->op);
 	struct connection *c = find(v, le32toh(h->dst_port), le32toh(h->src_port));
 
-	if (le64toh(h->dst_cid) != VMADDR_CID_HOST ||
-	    le16toh(h->type) != VIRTIO_VSOCK_TYPE_STREAM) {
+	if (le64toh(h->dst_cid) != VMADDR_CID_HOST || !is_type_known(v, le16toh(h->type)) ||
+	    (c && c->type != le16toh(h->type))) {
 		refuse(v, h);
 		return;
 	}
@@ -424,7 +518,7 @@ static void take_packet(struct vsock *v, const struct virtio_vsock_hdr *h,
 		take_shutdown(c, le32toh(h->flags));
 		break;
 	case VIRTIO_VSOCK_OP_RW:
-		take_data(c, chain, le32toh(h->len));
+		take_data(c, chain, le32toh(h->len), le32toh(h->flags));
 		break;
 	case VIRTIO_VSOCK_OP_CREDIT_UPDATE:
 		break;
@@ -470,7 +564,9 @@ static void incoming(void *ctx, struct vsock_stream *s, uint32_t guest_port)
 {
 	struct vsock *v = ctx;
 
-	if (!virtio_queue_is_live(&v->virtio, QUEUE_RX) || v->nr_connections >= VSOCK_STREAMS_MAX) {
+	if (!virtio_queue_is_live(&v->virtio, QUEUE_RX) || v->nr_connections >= VSOCK_STREAMS_MAX ||
+	    (vsock_stream_has_messages(s) &&
+	     !virtio_has_feature(&v->virtio, VIRTIO_VSOCK_F_SEQPACKET))) {
 		vsock_stream_close(s);
 		return;
 	}
@@ -619,6 +715,8 @@ struct virtio_device *virtio_vsock_new(struct mem *mem, struct loop *loop, uint6
 	virtio_init(&v->virtio, &vsock_ops,
 		    &(struct virtio_params){.mem = mem,
 					    .loop = loop,
+					    .features = BIT64(VIRTIO_VSOCK_F_STREAM) |
+							BIT64(VIRTIO_VSOCK_F_SEQPACKET),
 					    .nr_queues = 3,
 					    .config_size = sizeof(struct virtio_vsock_config)});
 	return &v->virtio;

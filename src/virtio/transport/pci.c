@@ -398,7 +398,20 @@ static void function_changed(struct pci_function *f)
 	p->bells_at = base;
 }
 
-static const struct pci_function_ops function_ops = {.changed = function_changed};
+static bool may_access_memory(void *ctx)
+{
+	return pci_is_bus_master(ctx);
+}
+
+static void mastering_changed(struct pci_function *f)
+{
+	struct virtio_pci *p = container_of(f, struct virtio_pci, function);
+
+	virtio_update_access(p->virtio, may_access_memory, f);
+}
+
+static const struct pci_function_ops function_ops = {.changed = function_changed,
+						     .mastering_changed = mastering_changed};
 
 static struct virtio_pci *pci_of(struct device *dev)
 {
@@ -582,6 +595,7 @@ struct device *virtio_pci_new(struct virtio_device *d, const struct virtio_pci_p
 	forget_interrupts(p);
 	p->transport.ops = &transport_ops;
 	virtio_attach(d, &p->transport, 0);
+	mastering_changed(&p->function);
 	if (pci_root_add(params->root, &p->function, params->device, err)) {
 		transport_free(&p->dev);
 		return NULL;

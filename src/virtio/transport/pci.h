@@ -2,9 +2,9 @@
 /*
  * virtio over PCI, without the legacy interface (virtio 1.2, section 4.1): the registers are in one
  * BAR, each queue has a doorbell of its own, and interrupts are MSI-X vectors for the configuration
- * and every queue, or fewer when the driver wants that, or MSI, or INTx.
- *
- * Left out: a device whose function may not master the bus still serves its queues.
+ * and every queue, or fewer when the driver wants that, or MSI, or INTx. While the function may not
+ * master the bus, queues stand still and messages stay pending. A driver may set DRIVER_OK before it
+ * turns mastering on: what it makes available meanwhile is served then.
  */
 #ifndef VIRTIO_TRANSPORT_PCI_H
 #define VIRTIO_TRANSPORT_PCI_H

@@ -89,7 +89,7 @@ static void both_mechanisms_reach_one_function(void **state)
 	machine_fini(&m);
 }
 
-static void functions_get_the_lowest_free_device_number(void **state)
+static void functions_get_free_device_numbers(void **state)
 {
 	struct machine m;
 	struct toy first, second, third, late;
@@ -119,9 +119,10 @@ static void further_functions_share_device_numbers(void **state)
 	machine_init(&m);
 	for (unsigned i = 0; i < ARRAY_SIZE(toys); i++) {
 		toy_add(&m, &toys[i], PCI_DEVICE_ANY);
-		assert_int_equal(toys[i].f.devfn, (i % 31 + 1) << 3 | i / 31);
 		assert_true(pci_bar_address(&toys[i].f, BAR_MEM32) != PCI_BAR_NOT_MAPPED);
 	}
+	for (unsigned i = 0; i < ARRAY_SIZE(toys); i++)
+		assert_int_equal(toys[i].f.devfn, i + 8);
 	/* Function 7 of device 31 is there, and function 0 tells to look for it. */
 	assert_int_equal(in32(m.mmio, ECAM + (UINT64_C(0xff) << 12)), 0x10421af4);
 	assert_int_equal(config16(&m, 31, PCI_HEADER_TYPE) & 0xff, 0x80);
@@ -135,6 +136,42 @@ static void further_functions_share_device_numbers(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(toys); i++)
 		pci_function_fini(&toys[i].f);
 	machine_fini(&m);
+}
+
+/* Whatever their number, functions are found in the order of adding, beside one with a wish. */
+static void enumeration_follows_the_order_of_adding(void **state)
+{
+	static const unsigned numbers[] = {1, 2, 30, 31, 40, 60, 61, 100, 240};
+	static struct toy toys[240], wish;
+	struct machine m;
+
+	for (unsigned k = 0; k < ARRAY_SIZE(numbers); k++) {
+		unsigned found = 0;
+
+		machine_init(&m);
+		toy_add(&m, &wish, 5);
+		for (unsigned i = 0; i < numbers[k]; i++)
+			toy_add(&m, &toys[i], PCI_DEVICE_ANY);
+		assert_int_equal(wish.f.devfn, 5 << 3);
+		for (unsigned devfn = 8; devfn < 256; devfn++) {
+			uint64_t at = ECAM + ((uint64_t)devfn << 12);
+			bool is_hidden =
+				devfn & 7 &&
+				!(in8(m.mmio, ECAM + ((devfn & ~7ull) << 12) + PCI_HEADER_TYPE) &
+				  PCI_HEADER_MULTI_FUNCTION);
+
+			if (devfn == 5 << 3 || is_hidden || in32(m.mmio, at) == UINT32_MAX)
+				continue;
+			assert_true(found < numbers[k]);
+			assert_int_equal(toys[found].f.devfn, devfn);
+			found++;
+		}
+		assert_int_equal(found, numbers[k]);
+		for (unsigned i = 0; i < numbers[k]; i++)
+			pci_function_fini(&toys[i].f);
+		pci_function_fini(&wish.f);
+		machine_fini(&m);
+	}
 }
 
 static void bars_get_addresses_in_their_windows(void **state)
@@ -226,8 +263,9 @@ int main(void)
 		cmocka_unit_test(other_functions_are_absent),
 		cmocka_unit_test(address_reads_back_and_its_second_byte_resets),
 		cmocka_unit_test(both_mechanisms_reach_one_function),
-		cmocka_unit_test(functions_get_the_lowest_free_device_number),
+		cmocka_unit_test(functions_get_free_device_numbers),
 		cmocka_unit_test(further_functions_share_device_numbers),
+		cmocka_unit_test(enumeration_follows_the_order_of_adding),
 		cmocka_unit_test(bars_get_addresses_in_their_windows),
 		cmocka_unit_test(large_64_bit_bars_go_above_4_gib),
 		cmocka_unit_test(bar_without_room_is_refused),

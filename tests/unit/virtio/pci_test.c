@@ -480,6 +480,123 @@ static void doorbells_follow_the_bar_and_the_engine(void **state)
 	drop(&x);
 }
 
+/* A chain of one byte each way, made available and notified of. */
+static void post_request(struct fixture *x, struct driver_queue *r)
+{
+	const struct driver_buffer buffers[] = {{driver_alloc(&x->h, 1), 1, false},
+						{driver_alloc(&x->h, 1), 1, true}};
+
+	driver_add(r, buffers, 2);
+	out16(x->m.mmio, doorbell(x, r->index), (uint16_t)r->index);
+	settle(x);
+}
+
+static void without_mastering_requests_wait_until_it_is_on(void **state)
+{
+	struct fixture x;
+	struct driver_queue r;
+	uint16_t id;
+	uint32_t len;
+
+	set_up(&x);
+	set_config16(&x.m, SLOT, x.msix + PCI_MSIX_CONTROL, PCI_MSIX_CONTROL_ENABLE);
+	set_vector(&x, 1, 0x4041);
+	negotiate(&x);
+	enable_queue(&x, &r, 2);
+	out16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_Q_MSIX, 1);
+	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	ask(&x, &r, 1);
+	settle(&x);
+	assert_int_equal(x.m.sent.nr, 1);
+
+	unsigned drained = x.echo->nr_drained;
+	set_command(&x.m, SLOT, 0, PCI_COMMAND_BUS_MASTER);
+	assert_true(x.echo->nr_drained > drained);
+	post_request(&x, &r);
+	assert_false(driver_used(&r, &id, &len));
+	assert_int_equal(x.m.sent.nr, 1);
+
+	set_command(&x.m, SLOT, PCI_COMMAND_BUS_MASTER, 0);
+	settle(&x);
+	assert_true(driver_used(&r, &id, &len));
+	assert_int_equal(x.m.sent.nr, 2);
+	drop(&x);
+}
+
+static void driver_may_turn_mastering_on_after_it_is_ready(void **state)
+{
+	struct fixture x;
+	struct driver_queue r;
+	uint16_t id;
+	uint32_t len;
+
+	set_up(&x);
+	set_command(&x.m, SLOT, 0, PCI_COMMAND_BUS_MASTER);
+	negotiate(&x);
+	enable_queue(&x, &r, 0);
+	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	post_request(&x, &r);
+	assert_false(driver_used(&r, &id, &len));
+	set_command(&x.m, SLOT, PCI_COMMAND_BUS_MASTER, 0);
+	assert_true(driver_used(&r, &id, &len));
+	drop(&x);
+}
+
+/* The stop by a pause and the one by mastering end independently. */
+static void pause_and_mastering_stop_queues_each(void **state)
+{
+	struct fixture x;
+	struct driver_queue r;
+	uint16_t id;
+	uint32_t len;
+
+	set_up(&x);
+	negotiate(&x);
+	enable_queue(&x, &r, 0);
+	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	set_command(&x.m, SLOT, 0, PCI_COMMAND_BUS_MASTER);
+	x.dev->ops->pause(x.dev);
+	post_request(&x, &r);
+	x.dev->ops->resume(x.dev);
+	assert_false(driver_used(&r, &id, &len));
+	x.dev->ops->pause(x.dev);
+	set_command(&x.m, SLOT, PCI_COMMAND_BUS_MASTER, 0);
+	assert_false(driver_used(&r, &id, &len));
+	x.dev->ops->resume(x.dev);
+	assert_true(driver_used(&r, &id, &len));
+	drop(&x);
+}
+
+/* What was saved with mastering off stands still once loaded, and the reset of a bus is one too. */
+static void mastering_follows_state_and_reset(void **state)
+{
+	struct fixture x;
+	struct driver_queue r;
+	uint16_t id;
+	uint32_t len;
+
+	set_up(&x);
+	negotiate(&x);
+	enable_queue(&x, &r, 0);
+	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	set_command(&x.m, SLOT, 0, PCI_COMMAND_BUS_MASTER);
+	x.dev->ops->pause(x.dev);
+	struct buf saved = {0};
+	fake_save(x.dev, &saved);
+	set_command(&x.m, SLOT, PCI_COMMAND_BUS_MASTER, 0);
+	assert_true(fake_load(x.dev, &saved));
+	buf_free(&saved);
+	x.dev->ops->resume(x.dev);
+	post_request(&x, &r);
+	assert_false(driver_used(&r, &id, &len));
+	set_command(&x.m, SLOT, PCI_COMMAND_BUS_MASTER, 0);
+	assert_true(driver_used(&r, &id, &len));
+	x.m.dev->ops->reset(x.m.dev);
+	post_request(&x, &r);
+	assert_false(driver_used(&r, &id, &len));
+	drop(&x);
+}
+
 static void state_comes_back(void **state)
 {
 	struct fixture x;
@@ -547,6 +664,10 @@ int main(void)
 		cmocka_unit_test(queue_reset_disables_and_allows_another_setup),
 		cmocka_unit_test(reset_of_the_device_forgets_vectors_and_interrupts),
 		cmocka_unit_test(doorbells_follow_the_bar_and_the_engine),
+		cmocka_unit_test(without_mastering_requests_wait_until_it_is_on),
+		cmocka_unit_test(driver_may_turn_mastering_on_after_it_is_ready),
+		cmocka_unit_test(pause_and_mastering_stop_queues_each),
+		cmocka_unit_test(mastering_follows_state_and_reset),
 		cmocka_unit_test(state_comes_back),
 		cmocka_unit_test(taken_number_is_refused_and_frees_the_device),
 	};

@@ -354,6 +354,59 @@ static void cow_with_backing_file(void **state)
 	use(f, (struct block_params){.path = f->path, .aio = AIO_AUTO}, NULL);
 }
 
+static void is_written(struct block_req *req, int rc)
+{
+	*(int *)req->iov[1].iov_base = rc;
+}
+
+static int write_and_wait(struct block *b, uint64_t offset, uint8_t *data, size_t len)
+{
+	int rc = 1;
+	struct iovec iov[] = {{data, len}, {&rc, 0}};
+	struct block_req req = {.op = BLOCK_WRITE,
+				.offset = offset,
+				.len = len,
+				.iov = iov,
+				.nr_iov = 2,
+				.done = is_written};
+
+	block_plug(b);
+	block_submit(b, &req);
+	block_unplug(b);
+	block_drain(b);
+	return rc;
+}
+
+/* Far longer than what drivers ask for: it is done piece by piece. */
+static void a_long_request_is_done_whole(void **state)
+{
+	struct fixture *f = *state;
+	struct block_params params = {.path = f->path, .format = "qcow2"};
+	const size_t len = 11 * MIB + 512;
+	uint8_t *data = mem_alloc_zero(len), *back = mem_alloc_zero(len);
+	struct error err;
+
+	for (size_t i = 0; i < len; i++)
+		data[i] = (uint8_t)random_below(f, 256);
+	make((struct block_create_params){
+		.path = f->path, .format = "qcow2", .size = 12 * MIB, .cluster_size = 512});
+	params.loop = loop_new(&err);
+	struct block *b = block_open(&params, &err);
+	assert_non_null(b);
+	assert_int_equal(write_and_wait(b, 512, data, len), 0);
+	assert_int_equal(block_close(b), 0);
+	loop_free(params.loop);
+	params.loop = NULL;
+	b = block_open(&params, &err);
+	assert_non_null(b);
+	assert_int_equal(block_read(b, 512, back, len), 0);
+	assert_memory_equal(data, back, len);
+	assert_int_equal(block_close(b), 0);
+	expect_clean(f);
+	free(data);
+	free(back);
+}
+
 /* ---- compressed clusters ---- */
 
 static void compressed_with(struct fixture *f, bool uses_zstd)
@@ -404,6 +457,7 @@ int main(void)
 		T(qcow2_with_backing_file),
 		T(qcow2_of_version_2_with_backing_file),
 		T(cow_with_backing_file),
+		T(a_long_request_is_done_whole),
 		T(compressed_by_zlib),
 		T(compressed_by_zstd),
 	};

@@ -789,6 +789,50 @@ static void saved_sessions_are_not_trusted(void **state)
 	buf_free(&saved);
 }
 
+/* So that the thread that serves the share is there for others, a pause among them. */
+static void one_request_moves_a_megabyte_at_most(void **state)
+{
+	const uint32_t len = 3u << 20;
+	uint8_t *bytes = calloc(1, len);
+	struct {
+		struct fuse_in_header h;
+		union {
+			struct fuse_write_in write;
+			struct fuse_read_in read;
+		};
+	} ask;
+	struct iovec in[] = {{&ask, sizeof(ask)}, {bytes, len}};
+	struct iovec out[] = {{c.out, sizeof(struct fuse_out_header)}, {bytes, len}};
+	uint64_t node, fh;
+
+	assert_int_equal(client_create(&c, ROOT, "big", 0644, &node, &fh), 0);
+	memset(&ask, 0, sizeof(ask));
+	ask.h = (struct fuse_in_header){.len = (uint32_t)sizeof(ask) + len,
+					.opcode = FUSE_WRITE,
+					.unique = ++c.unique,
+					.nodeid = node};
+	ask.write = (struct fuse_write_in){.fh = fh, .size = len};
+	c.request = (struct fs_request){
+		.in = in, .nr_in = 2, .out = out, .nr_out = 2, .done = client_done};
+	fuse_submit(c.f, &c.request);
+	assert_int_equal(client_result(&c), -EINVAL);
+	struct stat st;
+	assert_int_equal(stat(tree_path(&c.tree, "top/big"), &st), 0);
+	assert_int_equal(st.st_size, 0);
+
+	assert_int_equal(truncate(tree_path(&c.tree, "top/big"), len), 0);
+	ask.h.opcode = FUSE_READ;
+	ask.h.unique = ++c.unique;
+	ask.h.len = sizeof(ask.h) + sizeof(ask.read);
+	ask.read = (struct fuse_read_in){.fh = fh, .size = len};
+	c.request = (struct fs_request){
+		.in = in, .nr_in = 1, .out = out, .nr_out = 2, .done = client_done};
+	fuse_submit(c.f, &c.request);
+	assert_int_equal(client_result(&c), 0);
+	assert_int_equal(c.request.written, sizeof(struct fuse_out_header) + (1u << 20));
+	free(bytes);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_plain, stop)
 
 int main(void)
@@ -828,6 +872,7 @@ int main(void)
 		TEST(data_are_kept_while_the_file_is_the_same),
 		TEST(sessions_go_on_after_a_load),
 		TEST(saved_sessions_are_not_trusted),
+		TEST(one_request_moves_a_megabyte_at_most),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -187,6 +187,15 @@ static void short_messages_are_refused(void **state)
 	submit(MSIZE);
 	assert_true(c.is_done);
 	assert_int_equal(c.request.written, 0);
+	/* A message longer than was agreed on. */
+	assert_int_equal(ask(P9_TVERSION, "ds", 4096, "9P2000.L"), 0);
+	assert_int_equal(ask(P9_TATTACH, "ddssd", 0, P9_NO_FID, "root", "", 0), 0);
+	for (unsigned nr = 0; nr < 2; nr++) {
+		assert_int_equal(ask(P9_TGETATTR, "dq", 0, (uint64_t)0), 0);
+		c.ask.len = nr ? 4097 : 4096;
+		submit(MSIZE);
+		assert_int_equal(result(P9_TGETATTR), nr ? -EMSGSIZE : 0);
+	}
 	/* A size beyond the bytes there are. */
 	c.ask.len = 7;
 	submit(MSIZE);
@@ -382,6 +391,26 @@ static void attributes_are_written_and_read(void **state)
 	assert_int_equal(ask(P9_TXATTRCREATE, "dsqd", 1, "user.a", (uint64_t)1 << 40, 0), -E2BIG);
 }
 
+static void attributes_being_written_are_bounded(void **state)
+{
+	uint32_t fid = 1;
+	int rc;
+
+	for (;; fid++) {
+		assert_int_equal(walk1(0, fid, "file"), 0);
+		rc = ask(P9_TXATTRCREATE, "dsqd", fid, "user.a", (uint64_t)XATTR_SIZE_MAX, 0);
+		if (rc)
+			break;
+		assert_true(fid < 2 * P9_XATTRS_MAX / XATTR_SIZE_MAX);
+	}
+	assert_int_equal(rc, -ENOSPC);
+	assert_int_equal(fid - 1, P9_XATTRS_MAX / XATTR_SIZE_MAX);
+	assert_int_equal(setxattr(tree_path(&c.tree, "top/file"), "user.b", "value", 5, 0), 0);
+	assert_int_equal(ask(P9_TXATTRWALK, "dds", fid, fid + 1, "user.b"), -ENOSPC);
+	assert_int_equal(ask(P9_TCLUNK, "d", 1), -EINVAL); /* too little was written */
+	assert_int_equal(ask(P9_TXATTRWALK, "dds", fid, fid + 1, "user.b"), 0);
+}
+
 static int lock(uint32_t fid, int type, uint32_t flags, uint32_t process)
 {
 	int rc = ask(P9_TLOCK, "dbdqqds", fid, type, flags, (uint64_t)0, (uint64_t)0, process,
@@ -491,6 +520,44 @@ static void sessions_go_on_after_a_load(void **state)
 	buf_free(&saved);
 }
 
+/*
+ * Directories known only by what is below them. On the host they were moved below that: what the server
+ * believed of their places was all that kept them.
+ */
+static void a_directory_found_below_itself_is_safe(void **state)
+{
+	assert_int_equal(mkdir(tree_path(&c.tree, "top/a"), 0755), 0);
+	assert_int_equal(mkdir(tree_path(&c.tree, "top/a/b"), 0755), 0);
+	assert_int_equal(ask(P9_TWALK, "ddwss", 0, 1, 2, "a", "b"), 0);
+	assert_int_equal(ask(P9_TLOPEN, "dd", 1, O_RDONLY), 0);
+	assert_int_equal(rename(tree_path(&c.tree, "top/a/b"), tree_path(&c.tree, "top/b")), 0);
+	assert_int_equal(rename(tree_path(&c.tree, "top/a"), tree_path(&c.tree, "top/b/a")), 0);
+	assert_int_equal(ask(P9_TUNLINKAT, "dsd", 1, "a", AT_REMOVEDIR), 0);
+	assert_int_not_equal(access(tree_path(&c.tree, "top/b/a"), F_OK), 0);
+	assert_int_equal(walk1(0, 2, "b"), 0);
+
+	assert_int_equal(mkdir(tree_path(&c.tree, "top/a"), 0755), 0);
+	assert_int_equal(mkdir(tree_path(&c.tree, "top/a/c"), 0755), 0);
+	assert_int_equal(ask(P9_TWALK, "ddwss", 0, 3, 2, "a", "c"), 0);
+	assert_int_equal(ask(P9_TLOPEN, "dd", 3, O_RDONLY), 0);
+	assert_int_equal(rename(tree_path(&c.tree, "top/a/c"), tree_path(&c.tree, "top/c")), 0);
+	assert_int_equal(rename(tree_path(&c.tree, "top/a"), tree_path(&c.tree, "top/c/a")), 0);
+	assert_int_equal(ask(P9_TRENAMEAT, "dsds", 3, "a", 0, "a"), 0);
+	assert_int_equal(access(tree_path(&c.tree, "top/a"), F_OK), 0);
+}
+
+/* The directory is known only by the file, which is then met at its other name. */
+static void a_rename_to_another_name_of_the_file_is_none(void **state)
+{
+	assert_int_equal(mkdir(tree_path(&c.tree, "top/d"), 0755), 0);
+	tree_file(&c.tree, "top/d/one", "text");
+	assert_int_equal(link(tree_path(&c.tree, "top/d/one"), tree_path(&c.tree, "top/two")), 0);
+	assert_int_equal(ask(P9_TWALK, "ddwss", 0, 1, 2, "d", "one"), 0);
+	assert_int_equal(ask(P9_TRENAME, "dds", 1, 0, "two"), 0);
+	assert_string_equal(tree_text(&c.tree, "top/d/one"), "text");
+	assert_string_equal(tree_text(&c.tree, "top/two"), "text");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -508,10 +575,13 @@ int main(void)
 		TEST(read_only_exports_are),
 		TEST(directories_are_listed_in_pieces),
 		TEST(attributes_are_written_and_read),
+		TEST(attributes_being_written_are_bounded),
 		TEST(locks_exclude),
 		TEST(waiting_locks_are_flushed),
 		TEST(made_nodes_have_the_callers_owner),
 		TEST(sessions_go_on_after_a_load),
+		TEST(a_directory_found_below_itself_is_safe),
+		TEST(a_rename_to_another_name_of_the_file_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,6 +108,7 @@ static void a_frame_with_work_that_does_not_fit_it_is_refused(void **state)
 	const struct net_offload wrong[] = {
 		{.gso = NET_GSO_TCP6, .gso_size = 100},	       /* it is IPv4 */
 		{.gso = NET_GSO_TCP4, .gso_size = 0},	       /* no size */
+		{.gso = NET_GSO_TCP4, .gso_size = 7},	       /* no MSS */
 		{.gso = 3, .gso_size = 100},		       /* UDP fragmentation */
 		{.flags = NET_NEEDS_CSUM, .csum_start = 2000}, /* outside */
 		{.flags = NET_NEEDS_CSUM, .csum_start = 34, .csum_offset = 1020},

@@ -117,6 +117,21 @@ static void pages_that_are_no_memory_are_ignored(void **state)
 }
 
 /* The queue for reports has another number when there is none for statistics. */
+/* So that the thread is there for others, a pause among them, whatever a driver asks of it. */
+static void one_request_gives_so_many_pages_at_most(void **state)
+{
+	static uint32_t pages[5000];
+	struct rig r;
+
+	make(&r, 0);
+	start(&r, 0, 2);
+	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++)
+		pages[i] = 2 * (i & 1); /* no two are neighbours */
+	inflate(&r, pages, ARRAY_SIZE(pages));
+	expect_given(&r, 4096, 0);
+	driver_host_fini(&r.h);
+}
+
 static void reported_pages_go_back_and_parts_of_pages_stay(void **state)
 {
 	static const struct {
@@ -238,6 +253,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pages_in_the_balloon_go_back),
 		cmocka_unit_test(pages_that_are_no_memory_are_ignored),
+		cmocka_unit_test(one_request_gives_so_many_pages_at_most),
 		cmocka_unit_test(reported_pages_go_back_and_parts_of_pages_stay),
 		cmocka_unit_test(the_configuration_has_target_and_size),
 		cmocka_unit_test(statistics_are_asked_for_again),

@@ -243,6 +243,7 @@ static void net_drops_frames_that_make_no_sense(void **state)
 		{.flags = NET_CSUM_VALID},			/* not the driver's to say */
 		{.gso = NET_GSO_TCP4, .gso_size = 100},		/* without a sum */
 		{.flags = NET_NEEDS_CSUM, .gso = NET_GSO_TCP4}, /* no size */
+		{.flags = NET_NEEDS_CSUM, .gso = NET_GSO_TCP4, .gso_size = 7}, /* no MSS */
 		{.flags = NET_NEEDS_CSUM, .gso = NET_GSO_TCP6, .gso_size = 9}, /* not negotiated */
 		{.flags = NET_NEEDS_CSUM, .gso = 3, .gso_size = 9},	       /* UDP */
 		{.gso = NET_GSO_ECN},
@@ -436,6 +437,8 @@ static void net_filters_as_the_driver_says(void **state)
 static void net_answers_wrong_commands_with_an_error(void **state)
 {
 	static const uint8_t long_table[] = {255, 255, 255, 255, 0, 0};
+	/* 8193 addresses, all of them there, and none of the other table. */
+	static const uint8_t huge_table[8 + 8193 * 6] = {1, 0x20};
 	static const uint8_t multicast[6] = {1, 0, 0x5e, 0, 0, 1}, mac[6] = {2, 1, 1, 1, 1, 1};
 	const uint16_t five = 5, none = 0, two = 2;
 	const uint64_t unknown = BIT64(60), nothing = 0;
@@ -449,6 +452,9 @@ static void net_answers_wrong_commands_with_an_error(void **state)
 	assert_int_equal(
 		control(&c, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_TABLE_SET, long_table, 6),
 		VIRTIO_NET_ERR);
+	assert_int_equal(control(&c, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_TABLE_SET, huge_table,
+				 sizeof(huge_table)),
+			 VIRTIO_NET_ERR);
 	assert_int_equal(
 		control(&c, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, multicast, 6),
 		VIRTIO_NET_ERR);

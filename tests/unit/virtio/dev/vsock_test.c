@@ -57,9 +57,9 @@ static void give_buffer(struct rig *r)
 	driver_notify(&r->rx);
 }
 
-static void start(struct rig *r, unsigned nr_buffers)
+static void start_with(struct rig *r, unsigned nr_buffers, uint64_t features)
 {
-	assert_true(driver_negotiate(&r->h, 0));
+	assert_true(driver_negotiate(&r->h, features));
 	driver_init(&r->rx, &r->h, 0, 64);
 	driver_init(&r->tx, &r->h, 1, 256);
 	driver_init(&r->event, &r->h, 2, 4);
@@ -68,9 +68,16 @@ static void start(struct rig *r, unsigned nr_buffers)
 		give_buffer(r);
 }
 
+static void start(struct rig *r, unsigned nr_buffers)
+{
+	start_with(r, nr_buffers, 0);
+}
+
 static void finish(struct rig *r)
 {
 	driver_host_fini(&r->h);
+	assert_int_not_equal(access(r->path, F_OK), 0);
+	strcat(r->path, ".seq");
 	assert_int_not_equal(access(r->path, F_OK), 0);
 }
 
@@ -148,26 +155,36 @@ static void expect_silence(struct rig *r)
 
 /* ---- the host ---- */
 
-static int host_connects(struct rig *r)
+static int host_connects_to(struct rig *r, int type, const char *suffix)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int fd = socket(AF_UNIX, type, 0);
 
-	strcpy(addr.sun_path, r->path);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s%s", r->path, suffix);
 	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	return fd;
 }
 
-static int host_listens(struct rig *r, uint32_t port, char path[80])
+static int host_connects(struct rig *r)
+{
+	return host_connects_to(r, SOCK_STREAM, "");
+}
+
+static int host_listens_for(struct rig *r, int type, uint32_t port, char path[80])
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int fd = socket(AF_UNIX, type, 0);
 
 	snprintf(path, 80, "%s_%u", r->path, port);
 	strcpy(addr.sun_path, path);
 	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	assert_int_equal(listen(fd, 4), 0);
 	return fd;
+}
+
+static int host_listens(struct rig *r, uint32_t port, char path[80])
+{
+	return host_listens_for(r, SOCK_STREAM, port, path);
 }
 
 static void host_sends(int fd, const char *text)
@@ -424,6 +441,258 @@ static void the_guest_hears_what_was_taken_and_may_not_send_more(void **state)
 	finish(&r);
 }
 
+/* ---- messages ---- */
+
+#define HOST_PORT  7
+#define GUEST_PORT 500
+
+static struct virtio_vsock_hdr message(uint16_t op, uint32_t flags)
+{
+	struct virtio_vsock_hdr h = packet(HOST_PORT, GUEST_PORT, op);
+
+	h.type = VIRTIO_VSOCK_TYPE_SEQPACKET;
+	h.flags = flags;
+	return h;
+}
+
+static void guest_sends_piece(struct rig *r, const void *data, uint32_t len, uint32_t flags)
+{
+	struct virtio_vsock_hdr h = message(VIRTIO_VSOCK_OP_RW, flags);
+
+	h.len = len;
+	guest_sends(r, &h, data, len);
+}
+
+static void guest_expects_piece(struct rig *r, const void *data, uint32_t len, uint32_t flags)
+{
+	struct packet p;
+
+	guest_expects(r, &p, VIRTIO_VSOCK_OP_RW);
+	assert_int_equal(p.h.type, VIRTIO_VSOCK_TYPE_SEQPACKET);
+	assert_int_equal(p.h.flags, flags);
+	assert_int_equal(p.len, len);
+	assert_memory_equal(p.data, data, len);
+}
+
+static void host_expects_message(int fd, const void *data, size_t len)
+{
+	static uint8_t got[300000];
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	assert_int_equal(poll(&p, 1, 3000), 1);
+	assert_int_equal(recv(fd, got, sizeof(got), 0), len);
+	assert_memory_equal(got, data, len);
+}
+
+/* The guest connects to a program of the host that keeps messages apart; returns the latter's end. */
+static int open_from_guest(struct rig *r, unsigned nr_buffers)
+{
+	const struct virtio_vsock_hdr h = message(VIRTIO_VSOCK_OP_REQUEST, 0);
+	struct packet p;
+	char path[80];
+
+	make(r);
+	start_with(r, nr_buffers, BIT64(VIRTIO_VSOCK_F_SEQPACKET));
+	int listener = host_listens_for(r, SOCK_SEQPACKET, HOST_PORT, path);
+	guest_sends(r, &h, NULL, 0);
+	guest_expects(r, &p, VIRTIO_VSOCK_OP_RESPONSE);
+	assert_int_equal(p.h.type, VIRTIO_VSOCK_TYPE_SEQPACKET);
+	int fd = accept(listener, NULL, NULL);
+	close(listener);
+	unlink(path);
+	return fd;
+}
+
+static void messages_are_kept_apart_both_ways(void **state)
+{
+	struct packet p;
+	struct rig r;
+	int fd = open_from_guest(&r, 16);
+
+	guest_sends_piece(&r, "one", 3, VIRTIO_VSOCK_SEQ_EOM);
+	guest_sends_piece(&r, "tw", 2, 0);
+	guest_sends_piece(&r, "o", 1, VIRTIO_VSOCK_SEQ_EOM | VIRTIO_VSOCK_SEQ_EOR);
+	guest_sends_piece(&r, "", 0, VIRTIO_VSOCK_SEQ_EOM);
+	guest_sends_piece(&r, "four", 4, VIRTIO_VSOCK_SEQ_EOM);
+	host_expects_message(fd, "one", 3);
+	host_expects_message(fd, "two", 3);
+	host_expects_message(fd, "", 0);
+	host_expects_message(fd, "four", 4);
+
+	host_sends(fd, "first");
+	assert_int_equal(send(fd, "", 0, 0), 0);
+	host_sends(fd, "third");
+	shutdown(fd, SHUT_WR);
+	guest_expects_piece(&r, "first", 5, VIRTIO_VSOCK_SEQ_EOM);
+	guest_expects_piece(&r, "", 0, VIRTIO_VSOCK_SEQ_EOM);
+	guest_expects_piece(&r, "third", 5, VIRTIO_VSOCK_SEQ_EOM);
+	guest_expects(&r, &p, VIRTIO_VSOCK_OP_SHUTDOWN);
+	assert_int_equal(p.h.flags, VIRTIO_VSOCK_SHUTDOWN_SEND);
+	close(fd);
+	finish(&r);
+}
+
+static void a_program_of_the_host_sends_messages_to_the_guest(void **state)
+{
+	char answer[32];
+	struct packet p;
+	struct rig r;
+
+	make(&r);
+	start_with(&r, 16, BIT64(VIRTIO_VSOCK_F_SEQPACKET));
+	int fd = host_connects_to(&r, SOCK_SEQPACKET, ".seq");
+	host_sends(fd, "CONNECT 1000\n");
+	host_sends(fd, "early");
+	guest_expects(&r, &p, VIRTIO_VSOCK_OP_REQUEST);
+	assert_int_equal(p.h.type, VIRTIO_VSOCK_TYPE_SEQPACKET);
+	struct virtio_vsock_hdr h = packet(p.h.src_port, 1000, VIRTIO_VSOCK_OP_RESPONSE);
+	h.type = VIRTIO_VSOCK_TYPE_SEQPACKET;
+	guest_sends(&r, &h, NULL, 0);
+	snprintf(answer, sizeof(answer), "OK %u\n", p.h.src_port);
+	host_expects_message(fd, answer, strlen(answer));
+	guest_expects_piece(&r, "early", 5, VIRTIO_VSOCK_SEQ_EOM);
+	close(fd);
+
+	static const char *const wrong[] = {"CONNECT 1", "CONNECT 1\nmore", "CONNECT x\n"};
+	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+		fd = host_connects_to(&r, SOCK_SEQPACKET, ".seq");
+		host_sends(fd, wrong[i]);
+		host_expects_end(fd);
+		close(fd);
+	}
+	finish(&r);
+}
+
+static void a_long_message_is_cut_to_buffers_and_credit(void **state)
+{
+	static uint8_t data[5000];
+	const uint32_t room = BUFFER - HEADER;
+	struct packet p;
+	struct rig r;
+	int fd = open_from_guest(&r, 16);
+
+	for (unsigned i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7 / 5);
+	assert_int_equal(send(fd, data, 2500, 0), 2500);
+	guest_expects_piece(&r, data, room, 0);
+	guest_expects_piece(&r, data + room, room, 0);
+	guest_expects_piece(&r, data + 2 * room, 2500 - 2 * room, VIRTIO_VSOCK_SEQ_EOM);
+
+	struct virtio_vsock_hdr h = message(VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0);
+	h.buf_alloc = 3000; /* of which 2500 are taken */
+	guest_sends(&r, &h, NULL, 0);
+	assert_int_equal(send(fd, data, 700, 0), 700);
+	guest_expects_piece(&r, data, 500, 0);
+	expect_silence(&r);
+	h.fwd_cnt = 2500;
+	guest_sends(&r, &h, NULL, 0);
+	guest_expects_piece(&r, data + 500, 200, VIRTIO_VSOCK_SEQ_EOM);
+
+	/* What the guest can never hold ends the connection. */
+	assert_int_equal(send(fd, data, 3001, 0), 3001);
+	guest_expects(&r, &p, VIRTIO_VSOCK_OP_RST);
+	host_expects_end(fd);
+	close(fd);
+	finish(&r);
+}
+
+static void a_message_may_be_as_long_as_the_room(void **state)
+{
+	static uint8_t data[VSOCK_MESSAGE_MAX];
+	const uint32_t half = VSOCK_MESSAGE_MAX / 2, small = 60000;
+	struct packet p;
+	struct rig r;
+	int fd = open_from_guest(&r, 16);
+
+	memset(data, 'm', sizeof(data));
+	guest_sends_piece(&r, data, small, VIRTIO_VSOCK_SEQ_EOM);
+	host_expects_message(fd, data, small);
+	expect_silence(&r); /* not worth a packet of its own */
+	guest_sends_piece(&r, data, half, 0);
+	guest_expects(&r, &p, VIRTIO_VSOCK_OP_CREDIT_UPDATE); /* but now it counts */
+	assert_int_equal(p.h.fwd_cnt, small);
+	guest_sends_piece(&r, data, half, VIRTIO_VSOCK_SEQ_EOM);
+	host_expects_message(fd, data, sizeof(data));
+	close(fd);
+	finish(&r);
+}
+
+static void a_message_without_end_is_bounded(void **state)
+{
+	static const uint8_t data[VSOCK_MESSAGE_MAX / 2];
+	struct packet p;
+	struct rig r;
+	int fd = open_from_guest(&r, 16);
+
+	guest_sends_piece(&r, data, sizeof(data), 0);
+	guest_sends_piece(&r, data, sizeof(data), 0);
+	expect_silence(&r);
+	guest_sends_piece(&r, data, 1, 0);
+	guest_expects(&r, &p, VIRTIO_VSOCK_OP_RST);
+	host_expects_end(fd);
+	close(fd);
+	finish(&r);
+}
+
+static void empty_messages_nobody_reads_are_bounded(void **state)
+{
+	const struct virtio_vsock_hdr h = message(VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_SEQ_EOM);
+	struct rig r;
+	int fd = open_from_guest(&r, 16);
+	struct driver_buffer b = {.gpa = r.out, .len = HEADER};
+	uint16_t id = 0, op = 0;
+	uint32_t len = 0;
+
+	mem_write(r.h.mem, r.out, &h, HEADER);
+	for (unsigned sent = 0; !op && sent < 2 * VSOCK_MESSAGES_MAX; sent += 256) {
+		for (unsigned i = 0; i < 256; i++)
+			driver_add(&r.tx, &b, 1);
+		driver_notify(&r.tx);
+		for (unsigned i = 0; i < 256; i++)
+			assert_true(driver_wait(&r.tx, &id, &len));
+		if (driver_used(&r.rx, &id, &len))
+			op = ((struct virtio_vsock_hdr *)driver_ptr(&r.h, r.buffers[id], HEADER))
+				     ->op;
+	}
+	assert_int_equal(op, VIRTIO_VSOCK_OP_RST);
+	close(fd);
+	finish(&r);
+}
+
+static void kinds_of_sockets_are_not_mixed(void **state)
+{
+	const struct virtio_vsock_hdr h = message(VIRTIO_VSOCK_OP_REQUEST, 0);
+	struct packet p;
+	struct rig r;
+	char path[80];
+	int fd = open_from_guest(&r, 16);
+
+	/* A packet of the other kind on this connection. */
+	guest_sends_data(&r, HOST_PORT, GUEST_PORT, "bytes", 5);
+	guest_expects(&r, &p, VIRTIO_VSOCK_OP_RST);
+	assert_int_equal(p.h.type, VIRTIO_VSOCK_TYPE_STREAM);
+	guest_sends_piece(&r, "still", 5, VIRTIO_VSOCK_SEQ_EOM);
+	host_expects_message(fd, "still", 5);
+	close(fd);
+	finish(&r);
+
+	/* Who listens decides, and a guest that does not know messages gets none. */
+	make(&r);
+	start(&r, 16);
+	int listener = host_listens_for(&r, SOCK_SEQPACKET, HOST_PORT, path);
+	guest_sends_op(&r, HOST_PORT, GUEST_PORT, VIRTIO_VSOCK_OP_REQUEST);
+	guest_expects(&r, &p, VIRTIO_VSOCK_OP_RST);
+	guest_sends(&r, &h, NULL, 0);
+	guest_expects(&r, &p, VIRTIO_VSOCK_OP_RST);
+	fd = host_connects_to(&r, SOCK_SEQPACKET, ".seq");
+	host_sends(fd, "CONNECT 1000\n");
+	host_expects_end(fd);
+	close(fd);
+	close(listener);
+	unlink(path);
+	finish(&r);
+}
+
 /* ---- mistakes ---- */
 
 static void packets_that_make_no_sense_are_refused_or_ignored(void **state)
@@ -505,6 +774,37 @@ static void refusals_wait_for_buffers(void **state)
 	while (driver_used(&r.tx, &id, &len))
 		used++;
 	assert_int_equal(used, 100);
+	finish(&r);
+}
+
+static void connections_that_wait_for_buffers_are_bounded(void **state)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	unsigned nr = 0;
+	char path[80];
+	struct rig r;
+	int fd;
+
+	make(&r);
+	start(&r, 0);
+	snprintf(path, sizeof(path), "%s_7", r.path);
+	strcpy(addr.sun_path, path);
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(listener, 4), 0);
+	/* Each ends at once, and its reset waits. */
+	do {
+		guest_sends_op(&r, 7, nr, VIRTIO_VSOCK_OP_REQUEST);
+		fd = accept(listener, NULL, NULL);
+		if (fd >= 0) {
+			guest_sends_op(&r, 7, nr, VIRTIO_VSOCK_OP_INVALID);
+			host_expects_end(fd);
+			close(fd);
+		}
+	} while (fd >= 0 && ++nr <= VSOCK_STREAMS_MAX);
+	assert_int_equal(nr, VSOCK_STREAMS_MAX);
+	close(listener);
+	unlink(path);
 	finish(&r);
 }
 
@@ -590,8 +890,16 @@ int main(void)
 		cmocka_unit_test(the_guest_reaches_a_listening_program),
 		cmocka_unit_test(no_more_is_sent_than_the_guest_has_room_for),
 		cmocka_unit_test(the_guest_hears_what_was_taken_and_may_not_send_more),
+		cmocka_unit_test(messages_are_kept_apart_both_ways),
+		cmocka_unit_test(a_program_of_the_host_sends_messages_to_the_guest),
+		cmocka_unit_test(a_long_message_is_cut_to_buffers_and_credit),
+		cmocka_unit_test(a_message_may_be_as_long_as_the_room),
+		cmocka_unit_test(a_message_without_end_is_bounded),
+		cmocka_unit_test(empty_messages_nobody_reads_are_bounded),
+		cmocka_unit_test(kinds_of_sockets_are_not_mixed),
 		cmocka_unit_test(packets_that_make_no_sense_are_refused_or_ignored),
 		cmocka_unit_test(refusals_wait_for_buffers),
+		cmocka_unit_test(connections_that_wait_for_buffers_are_bounded),
 		cmocka_unit_test(a_reset_ends_all_connections),
 		cmocka_unit_test(a_loaded_guest_is_told_that_its_connections_are_gone),
 	};
