@@ -87,6 +87,8 @@ operand_prepare(struct cpu *c, const struct insn *i, const struct thunk *t, stru
 	if (unlikely(is_bytewise(c, t)))
 		for (unsigned n = 0; n < t->mem_size; n++)
 			o->bounce[n] = mmu_load8(c, i, o->va + n);
+	else if (unlikely(o->va & t->mem_align))
+		mmu_load_bytes(c, i, o->va, o->bounce, t->mem_size);
 	else
 		o->at = simd_source(c, i, o->va, t->mem_size, o->bounce);
 }
