@@ -54,10 +54,20 @@ static uint32_t *entry_register(struct kvm_cpuid_entry2 *e, enum cpuid_register 
 	}
 }
 
+/* AuthenticAMD and HygonGenuine share AMD's leaves and its answer to unknown ones. */
+static bool is_amd(const struct cpuid_table *table)
+{
+	const struct kvm_cpuid_entry2 *e = cpuid_find(table, 0, 0);
+
+	return e && (!memcmp(&e->ebx, "Auth", 4) || !memcmp(&e->ebx, "Hygo", 4));
+}
+
 static uint32_t *word_of(const struct cpuid_table *table, enum cpuid_word word)
 {
 	struct kvm_cpuid_entry2 *e =
-		cpuid_find(table, feature_words[word].leaf, feature_words[word].subleaf);
+		word == CPUID_VENDOR
+			? NULL
+			: cpuid_find(table, feature_words[word].leaf, feature_words[word].subleaf);
 
 	return e ? entry_register(e, feature_words[word].reg) : NULL;
 }
@@ -69,6 +79,7 @@ void cpuid_feature_words(const struct cpuid_table *table, uint32_t words[NR_CPUI
 
 		words[i] = word ? *word : 0;
 	}
+	words[CPUID_VENDOR] = BIT((is_amd(table) ? FEAT_AMD : FEAT_NOT_AMD) % 32);
 }
 
 void cpuid_set_feature_word(struct cpuid_table *table, enum cpuid_word word, uint32_t bits)
@@ -81,17 +92,10 @@ void cpuid_set_feature_word(struct cpuid_table *table, enum cpuid_word word, uin
 
 bool cpuid_has(const struct cpuid_table *table, enum cpuid_feature feature)
 {
-	const uint32_t *word = word_of(table, feature / 32);
+	uint32_t words[NR_CPUID_WORDS];
 
-	return word && *word >> (feature % 32) & 1;
-}
-
-/* AuthenticAMD and HygonGenuine share AMD's leaves and its answer to unknown ones. */
-static bool is_amd(const struct cpuid_table *table)
-{
-	const struct kvm_cpuid_entry2 *e = cpuid_find(table, 0, 0);
-
-	return e && (!memcmp(&e->ebx, "Auth", 4) || !memcmp(&e->ebx, "Hygo", 4));
+	cpuid_feature_words(table, words);
+	return words[feature / 32] >> (feature % 32) & 1;
 }
 
 /* The highest leaf of the range that leaf is in, 0 when there is no such range. */

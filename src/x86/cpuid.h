@@ -32,6 +32,7 @@ enum cpuid_word {
 	CPUID_D_1_EAX,
 	CPUID_8000_0001_EDX,
 	CPUID_8000_0001_ECX,
+	CPUID_VENDOR, /* of no register: what the vendor's string in leaf 0 says, for instructions */
 	NR_CPUID_WORDS,
 };
 #define FEATURE(word, bit) ((word)*32 + (bit))
@@ -101,6 +102,8 @@ enum cpuid_feature {
 	FEAT_LAHF = FEATURE(CPUID_8000_0001_ECX, 0),
 	FEAT_LZCNT = FEATURE(CPUID_8000_0001_ECX, 5),
 	FEAT_PREFETCHW = FEATURE(CPUID_8000_0001_ECX, 8),
+	FEAT_AMD = FEATURE(CPUID_VENDOR, 0),	 /* AMD, and Hygon */
+	FEAT_NOT_AMD = FEATURE(CPUID_VENDOR, 1), /* all others */
 };
 
 /* What a CPUID instruction returns. */

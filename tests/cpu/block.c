@@ -54,7 +54,7 @@ static bool is_divisible(const struct insn_row *row)
 
 static bool is_possible(const struct draw *d, const struct insn_row *row)
 {
-	if (row_excluded(row) || row->mode == MODE_NOT64)
+	if (row_excluded(d->g, row) || row->mode == MODE_NOT64)
 		return false;
 	if (row->feature != FEAT_NONE &&
 	    !(d->g->features[row->feature / 32] >> (row->feature % 32) & 1))

@@ -22,6 +22,7 @@
 #include "cpu/block.h"
 #include "cpu/differ.h"
 #include "cpu/native.h"
+#include "cpu/vendor.h"
 
 /*
  * Ticks; a block that does not end by then is not compared. With one tick some that would end are lost,
@@ -49,6 +50,8 @@ struct run {
 	uint8_t poke;
 	bool is_host_asked; /* otherwise host_reason */
 	const char *host_reason;
+	const char *vendor_reason; /* of what may be other on the host, or NULL */
+	bool was_unsteady;	   /* the host agreed only when it was asked again */
 };
 
 struct reason {
@@ -57,8 +60,9 @@ struct reason {
 };
 
 struct totals {
-	uint64_t blocks, insns, failed, undefined, on_host, vectors[32];
+	uint64_t blocks, insns, failed, undefined, on_host, unsteady, vectors[32];
 	struct reason reasons[8];
+	struct vendor_counts vendor;
 };
 
 /* Nothing is undefined of it. */
@@ -175,17 +179,29 @@ static const struct insn_row *row_at_end(const struct run *run)
 	return &insn_rows[i.row];
 }
 
-static bool differs_from_host(struct run *run)
+static void ask_host(struct run *run)
 {
 	const struct insn_row *row;
 
+	native_run(&run->b.t, &run->on_host);
+	row = row_at_end(run);
+	run->vendor_reason = vendor_compare(&run->line, run->g, &run->b.t, row, row == &no_row,
+					    &run->on_host, &run->first);
+}
+
+static bool differs_from_host(struct run *run)
+{
+	run->vendor_reason = NULL;
+	run->was_unsteady = false;
 	run->host_reason = why_not_host(run);
 	run->is_host_asked = !run->host_reason;
 	if (!run->is_host_asked)
 		return false;
-	native_run(&run->b.t, &run->on_host);
-	row = row_at_end(run);
-	compare_outcomes(&run->line, row, row == &no_row, &run->on_host, &run->first);
+	ask_host(run);
+	if (run->line.len && native_is_paravirtual()) {
+		ask_host(run);
+		run->was_unsteady = !run->line.len;
+	}
 	run->step = STEP_HOST;
 	return run->line.len;
 }
@@ -510,7 +526,12 @@ static void print_summary(const struct totals *totals)
 	       totals->on_host);
 	for (unsigned n = 0; n < ARRAY_SIZE(totals->reasons) && totals->reasons[n].text; n++)
 		printf(" %" PRIu64 " (%s)", totals->reasons[n].count, totals->reasons[n].text);
-	printf("\n%" PRIu64 " blocks, %" PRIu64 " instructions: %" PRIu64 " blocks differ, %" PRIu64
+	printf("\n");
+	vendor_print(&totals->vendor);
+	if (totals->unsteady)
+		printf("as on the host only when it was asked again: %" PRIu64 "\n",
+		       totals->unsteady);
+	printf("%" PRIu64 " blocks, %" PRIu64 " instructions: %" PRIu64 " blocks differ, %" PRIu64
 	       " more in what the architecture leaves open\n",
 	       totals->blocks, totals->insns, totals->failed, totals->undefined);
 }
@@ -539,6 +560,8 @@ static void run_one(struct run *run, uint64_t number, struct totals *totals)
 		return;
 	}
 	totals->on_host += run->is_host_asked;
+	vendor_count(&totals->vendor, run->vendor_reason);
+	totals->unsteady += run->was_unsteady;
 	if (!run->is_host_asked)
 		count_reason(totals, run->host_reason);
 	if (!run->first.failure[0])

@@ -20,6 +20,7 @@
 #include "cpu/generate.h"
 #include "cpu/guest.h"
 #include "cpu/native.h"
+#include "cpu/vendor.h"
 
 #define COUNT_DEFAULT 400 /* trials per row: half a minute in all */
 #define ROWS_MAX      4096
@@ -35,9 +36,10 @@ struct options {
 
 struct totals {
 	unsigned rows, rows_failed, rows_hidden;
-	uint64_t trials, failed, host_failed, vectors[32];
+	uint64_t trials, failed, host_failed, unsteady, vectors[32];
 	const char *excluded[ROWS_MAX];
 	bool never_ran[ROWS_MAX];
+	struct vendor_counts vendor;
 };
 
 static void print_trial(const struct insn_row *row, unsigned number, const struct trial *t,
@@ -82,6 +84,7 @@ static void run_row(const struct options *o, const struct generator *g, struct g
 	unsigned index = (unsigned)(row - insn_rows), failed = 0, completed = 0;
 	unsigned first = o->trial < 0 ? 0 : (unsigned)o->trial;
 	unsigned end = o->trial < 0 ? o->count : first + 1;
+	const char *reason;
 	struct line l;
 
 	totals->rows++;
@@ -103,7 +106,15 @@ static void run_row(const struct options *o, const struct generator *g, struct g
 			continue;
 		}
 		guest_run(guest, &t, &on_guest);
-		compare_outcomes(&l, row, on_host.state.rip != t.in.rip, &on_host, &on_guest);
+		reason = vendor_compare(&l, g, &t, row, on_host.state.rip != t.in.rip, &on_host,
+					&on_guest);
+		if (l.len && native_is_paravirtual()) {
+			native_run(&t, &on_host);
+			reason = vendor_compare(&l, g, &t, row, on_host.state.rip != t.in.rip,
+						&on_host, &on_guest);
+			totals->unsteady += !l.len;
+		}
+		vendor_count(&totals->vendor, reason);
 		totals->vectors[on_host.vector & 31]++;
 		completed += on_host.vector == VEC_BP;
 		if (!l.len)
@@ -150,6 +161,27 @@ static bool never_completed(const struct totals *totals, unsigned n, const void 
 	return totals->never_ran[n];
 }
 
+/* What is left out because of the host's kernel. */
+static void print_host(void)
+{
+	const bool *answers_int = native_answers_int();
+	bool is_first = true;
+
+	if (!native_has_code_32())
+		printf("not drawn (this host does not run 32-bit code): its selector, %x\n",
+		       USER_CS32);
+	for (unsigned n = 0; n < 256; n++)
+		if (answers_int[n] && n != 0x80) {
+			printf("%s %x",
+			       is_first ? "not drawn (this host answers it in its own way): int"
+					: "",
+			       n);
+			is_first = false;
+		}
+	if (!is_first)
+		printf("\n");
+}
+
 static void print_summary(const struct totals *totals)
 {
 	for (unsigned n = 0; n < nr_insn_rows; n++) {
@@ -173,10 +205,23 @@ static void print_summary(const struct totals *totals)
 			       totals->vectors[v]);
 	if (totals->host_failed)
 		printf(" the host did not end: %" PRIu64, totals->host_failed);
-	printf("\n%u rows, %" PRIu64 " trials: %u rows differ in %" PRIu64
+	printf("\n");
+	vendor_print(&totals->vendor);
+	print_host();
+	if (totals->unsteady)
+		printf("as on the host only when it was asked again: %" PRIu64 "\n",
+		       totals->unsteady);
+	printf("%u rows, %" PRIu64 " trials: %u rows differ in %" PRIu64
 	       " trials, %u rows cannot be encoded\n",
 	       totals->rows, totals->trials, totals->rows_failed, totals->failed,
 	       totals->rows_hidden);
+}
+
+static void ask_host(struct generator *g)
+{
+	g->has_code_32 = native_has_code_32();
+	g->keeps_gs_base = native_keeps_gs_base();
+	g->answers_int = native_answers_int();
 }
 
 static int compare_all(const struct options *o)
@@ -200,11 +245,11 @@ static int compare_all(const struct options *o)
 		return 1;
 	}
 	g.features = guest_features(guest);
-	g.has_code_32 = native_has_code_32();
+	ask_host(&g);
 	native_on_tick(guest_tick, guest);
 	for (const struct insn_row *row = insn_rows; row < insn_rows + nr_insn_rows; row++) {
 		unsigned index = (unsigned)(row - insn_rows), f = row->feature;
-		const char *reason = row_excluded(row);
+		const char *reason = row_excluded(&g, row);
 
 		if (!row_is_wanted(o, row))
 			continue;
@@ -257,7 +302,7 @@ static int compare_blocks(const struct options *o)
 		return 1;
 	}
 	g.features = guest_features(both.interpreter);
-	g.has_code_32 = native_has_code_32();
+	ask_host(&g);
 	native_on_tick(tick_both, &both);
 	failed = blocks_run(&o->blocks, &g, both.interpreter, both.translator);
 	native_on_tick(NULL, NULL);

@@ -54,6 +54,21 @@ static uint32_t mxcsr_mask(const struct outcome *host, bool has_run)
 	return has_run || host->vector == VEC_XM ? UINT32_MAX : ~MXCSR_FLAGS;
 }
 
+/*
+ * Where they are kept while an exception is pending only, being interrupted before it takes FDP away
+ * if the instruction that raises it has no memory operand, and upper halves are not kept either.
+ */
+static void compare_fpu_pointers(struct line *l, const struct xsave_area *host,
+				 const struct xsave_area *guest)
+{
+	uint64_t mask = native_keeps_fpu_pointers() ? UINT64_MAX : UINT32_MAX;
+
+	compare_u64(l, "fop", host->fop, guest->fop);
+	compare_u64(l, "fip", host->fip & mask, guest->fip & mask);
+	if (native_keeps_fpu_pointers() || host->fdp)
+		compare_u64(l, "fdp", host->fdp & mask, guest->fdp & mask);
+}
+
 static void compare_fpu(struct line *l, const struct insn_row *row, const struct outcome *on_host,
 			const struct outcome *on_guest, bool has_run)
 {
@@ -62,11 +77,8 @@ static void compare_fpu(struct line *l, const struct insn_row *row, const struct
 
 	compare_u64(l, "mxcsr", host->mxcsr & mask, guest->mxcsr & mask);
 	compare_u64(l, "fcw", host->fcw, guest->fcw);
-	if (native_keeps_fpu_pointers() || host->fsw & FSW_ES) {
-		compare_u64(l, "fop", host->fop, guest->fop);
-		compare_u64(l, "fip", host->fip, guest->fip);
-		compare_u64(l, "fdp", host->fdp, guest->fdp);
-	}
+	if (native_keeps_fpu_pointers() || host->fsw & FSW_ES)
+		compare_fpu_pointers(l, host, guest);
 	/* An MMX instruction that faults may be half way between x87 and MMX state. */
 	if (has_run || !(row->attr & A_MMX)) {
 		compare_u64(l, "fsw", host->fsw, guest->fsw);

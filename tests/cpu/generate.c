@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-const char *row_excluded(const struct insn_row *row)
+const char *row_excluded(const struct generator *g, const struct insn_row *row)
 {
 	/* SGDT and its like are emulated by the host's kernel, or forbidden. */
 	if (row->attr & A_NOTEST)
@@ -15,6 +15,8 @@ const char *row_excluded(const struct insn_row *row)
 		return "may leave out what the CPU knows to be unchanged";
 	if (IS_NAMED(row, "wrfsbase"))
 		return "FS is the C library's";
+	if (IS_NAMED(row, "wrgsbase") && !g->keeps_gs_base)
+		return "this host's kernel does not let programs write the base of GS themselves";
 	return NULL;
 }
 

@@ -13,10 +13,12 @@ struct generator {
 	const uint32_t *features; /* of the guest */
 	uint64_t fs_base;	  /* of both sides */
 	bool has_code_32;	  /* else trials are of 64-bit code only */
+	bool keeps_gs_base;	  /* else what WRGSBASE writes is lost now and then */
+	const bool *answers_int;  /* of 256: INT n is not refused on the host */
 };
 
 /* Why a row cannot be compared with the host CPU in user mode, or NULL when it can. */
-const char *row_excluded(const struct insn_row *row);
+const char *row_excluded(const struct generator *g, const struct insn_row *row);
 
 /*
  * One trial for a row. Returns false when no encoding of the row was found: it is hidden by another

@@ -7,11 +7,13 @@
  */
 #include "cpu/native.h"
 
+#include <asm/hwcap2.h>
 #include <asm/prctl.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -60,7 +62,7 @@ static struct {
 	uint8_t *code, *data;
 	uint32_t *counters;
 	uint64_t fs_base;
-	bool has_code_32, keeps_fpu_pointers;
+	bool has_code_32, keeps_fpu_pointers, answers_int[256];
 	struct outcome *out; /* of the trial in progress, or NULL */
 	unsigned ticks;	     /* in the trial in progress */
 	void (*on_tick)(void *ctx);
@@ -100,6 +102,24 @@ bool native_has_code_32(void)
 bool native_keeps_fpu_pointers(void)
 {
 	return native.keeps_fpu_pointers;
+}
+
+bool native_keeps_gs_base(void)
+{
+	return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+}
+
+const bool *native_answers_int(void)
+{
+	return native.answers_int;
+}
+
+bool native_is_paravirtual(void)
+{
+	for (unsigned n = 0; n < 256; n++)
+		if (n != 0x80 && native.answers_int[n])
+			return true;
+	return false;
 }
 
 uint64_t native_xcr0(void)
@@ -272,7 +292,23 @@ void native_on_tick(void (*fn)(void *ctx), void *ctx)
 	native.on_tick = fn;
 }
 
-/* Finds out with two trials of a single INT3 what this host is like. */
+/* INT n for every n but the system call: which of them a kernel answers. */
+static void probe_int(struct trial *t, struct outcome *out)
+{
+	t->code[0] = 0xcd;
+	t->code_len = 2;
+	for (unsigned n = 0; n < 256; n++) {
+		native.answers_int[n] = true;
+		t->code[1] = (uint8_t)n;
+		if (n == 0x80)
+			continue;
+		native_run(t, out);
+		native.answers_int[n] = n != VEC_BP && n != VEC_OF &&
+					(out->vector != VEC_GP || out->error != n * 8 + 2);
+	}
+}
+
+/* Finds out with trials of a single INT what this host is like. */
 static void probe(void)
 {
 	static struct trial t;
@@ -291,6 +327,9 @@ static void probe(void)
 	t.in.fpu.xstate_bv = XCR0_X87 | XCR0_SSE;
 	native_run(&t, &out);
 	native.keeps_fpu_pointers = out.state.fpu.fop == t.in.fpu.fop;
+	probe_int(&t, &out);
+	t.code[0] = 0xcc;
+	t.code_len = 1;
 	t.size = CODE_32;
 	t.in.selector[SEG_CS] = USER_CS32;
 	t.in.selector[SEG_DS] = t.in.selector[SEG_ES] = USER_SS;

@@ -20,6 +20,19 @@ uint64_t native_xcr0(void);
 /* Whether programs may run 32-bit code: kernels without compatibility mode exist. */
 bool native_has_code_32(void);
 
+/* Whether the kernel knows that programs write the base of GS, and keeps what they have written. */
+bool native_keeps_gs_base(void);
+
+/* For each n of 256 whether INT n does anything but #GP(n * 8 + 2) here. */
+const bool *native_answers_int(void);
+
+/*
+ * Whether programs run on something that answers INT n as Linux does not. Such a host may, when it is
+ * interrupted in the middle of a trial, report a #UD where there is none, lose NT, or bring back the
+ * base of FS or GS. What it says is then asked for once more before it counts.
+ */
+bool native_is_paravirtual(void);
+
 /*
  * Whether the x87 pointers (FOP, FIP, FDP) are kept when no exception is pending. AMD's CPUs, and kernels
  * on them, do not (APM vol. 2, 11.4.4.2).

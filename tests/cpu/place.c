@@ -182,7 +182,8 @@ static uint64_t random_flags(struct rng *r)
 }
 
 /* Null, user code and data, kernel segments, what the tables do not have. */
-static uint16_t random_selector(struct rng *r)
+/* The segment of 32-bit code exists where the host's kernel runs such code. */
+static uint16_t random_selector(const struct generator *g, struct rng *r)
 {
 	static const uint16_t selectors[] = {0,
 					     1,
@@ -202,14 +203,16 @@ static uint16_t random_selector(struct rng *r)
 					     0xfff3,
 					     0x07};
 
-	return selectors[rng_below(r, ARRAY_SIZE(selectors))];
+	uint16_t selector = selectors[rng_below(r, ARRAY_SIZE(selectors))];
+
+	return selector == USER_CS32 && !g->has_code_32 ? USER_CS : selector;
 }
 
-static uint16_t random_code_selector(struct rng *r)
+static uint16_t random_code_selector(const struct generator *g, struct rng *r)
 {
 	if (rng_one_in(r, 4))
-		return random_selector(r);
-	return rng_below(r, 3) ? USER_CS : USER_CS32;
+		return random_selector(g, r);
+	return rng_below(r, 3) || !g->has_code_32 ? USER_CS : USER_CS32;
 }
 
 static void place_stack(struct rng *r, struct trial *t)
@@ -230,7 +233,8 @@ static void place_stack(struct rng *r, struct trial *t)
 }
 
 /* Return addresses and flags on the stack. */
-static void place_stack_contents(struct rng *r, const struct insn_row *row, struct trial *t)
+static void place_stack_contents(const struct generator *g, struct rng *r,
+				 const struct insn_row *row, struct trial *t)
 {
 	uint64_t value;
 
@@ -239,7 +243,7 @@ static void place_stack_contents(struct rng *r, const struct insn_row *row, stru
 	} else if (IS_NAMED(row, "popf")) {
 		value = random_flags(r);
 	} else if (IS_NAMED(row, "pop") && operand_info[row->op[0]].file == FILE_SEG) {
-		value = random_selector(r) | (rng_next(r) << 16);
+		value = random_selector(g, r) | (rng_next(r) << 16);
 	} else {
 		return;
 	}
@@ -247,31 +251,32 @@ static void place_stack_contents(struct rng *r, const struct insn_row *row, stru
 }
 
 /* Frames of RETF and IRET in units of the operand size: rip, cs, rflags, rsp, ss. */
-static void place_far_frame(struct rng *r, const struct insn_row *row, struct trial *t,
-			    const struct parsed *p)
+static void place_far_frame(const struct generator *g, struct rng *r, const struct insn_row *row,
+			    struct trial *t, const struct parsed *p)
 {
 	unsigned size = 1u << p->op_log2;
 	bool is_iret = !strcmp(row->name, "iret");
-	uint64_t frame[5] = {code_target(r), random_code_selector(r), random_flags(r),
+	uint64_t frame[5] = {code_target(r), random_code_selector(g, r), random_flags(r),
 			     t->in.gpr[RSP] + 8 * rng_below(r, 8), USER_SS};
 
 	/* One thing wrong at a time: which fault comes first is open. */
 	if (rng_one_in(r, 8)) {
 		frame[0] = CODE_BASE;
-		frame[4] = random_selector(r);
+		frame[4] = random_selector(g, r);
 	}
 	for (unsigned n = 0; n < (is_iret ? 5 : 2); n++)
 		put_data(t, t->in.gpr[RSP] + n * size, &frame[n], size);
 }
 
 /* Far pointers in the instruction or in memory. */
-static void place_far_pointer(struct rng *r, const struct insn_row *row, struct trial *t,
-			      const struct parsed *p, uint64_t address)
+static void place_far_pointer(const struct generator *g, struct rng *r, const struct insn_row *row,
+			      struct trial *t, const struct parsed *p, uint64_t address)
 {
-	unsigned size = 1u << p->op_log2;
+	bool is_amd = g->features[FEAT_AMD / 32] >> (FEAT_AMD % 32) & 1;
+	unsigned size = p->op_log2 == 3 && is_amd ? 4 : 1u << p->op_log2;
 	bool is_load = row->op[0] != O_Mp && row->op[0] != O_Ap;
 	uint64_t offset = is_load ? random_integer(r) : code_target(r);
-	uint16_t selector = is_load ? random_selector(r) : random_code_selector(r);
+	uint16_t selector = is_load ? random_selector(g, r) : random_code_selector(g, r);
 
 	/* A CALL to no canonical address may find its stack missing first. */
 	if (!strcmp(row->name, "callf") && offset >> 47)
@@ -286,9 +291,10 @@ static void place_far_pointer(struct rng *r, const struct insn_row *row, struct 
 }
 
 /* A selector for a register or memory operand of 16 bits. */
-static void place_selector(struct rng *r, struct trial *t, const struct parsed *p, uint64_t address)
+static void place_selector(const struct generator *g, struct rng *r, struct trial *t,
+			   const struct parsed *p, uint64_t address)
 {
-	uint16_t selector = random_selector(r);
+	uint16_t selector = random_selector(g, r);
 
 	if (p->is_mem)
 		put_data(t, address, &selector, 2);
@@ -352,8 +358,8 @@ bool place_operands(const struct generator *g, struct rng *r, const struct insn_
 		t->in.gpr[RAX] = (uint64_t)((int64_t)rng_below(r, 40) - 20);
 		t->in.gpr[RDX] = (uint64_t)((int64_t)rng_below(r, 40) - 20);
 	}
-	/* INT 80h is a system call. */
-	if (IS_NAMED(row, "int") && t->code[t->code_len - 1] == 0x80)
+	/* INT 80h is a system call; a kernel may have others. */
+	if (IS_NAMED(row, "int") && g->answers_int[t->code[t->code_len - 1]])
 		return false;
 	if (IS_NAMED(row, "wrgsbase"))
 		t->in.gpr[p->rm] &= rng_one_in(r, 4) ? UINT64_MAX : 0x7fffffffffff;
@@ -408,18 +414,18 @@ bool place_operands(const struct generator *g, struct rng *r, const struct insn_
 	if (has_place(row, AT_SRC_DI) || strstr(row->name, "maskmov") || row->op[0] == O_M ||
 	    p->form->flags & FORM_VSIB)
 		t->in.rflags &= ~(uint64_t)FLAG_AC;
-	place_stack_contents(r, row, t);
+	place_stack_contents(g, r, row, t);
 	if (IS_NAMED(row, "retf", "iret")) {
 		/* The frame is there or it is not: its parts are read in an order of the CPU's own.
 		 */
 		if (!is_rw(t->in.gpr[RSP], 40))
 			t->in.gpr[RSP] = DATA_BASE;
-		place_far_frame(r, row, t, p);
+		place_far_frame(g, r, row, t, p);
 	}
 	if (IS_NAMED(row, "callf", "jmpf", "lss", "lds", "les", "lfs", "lgs"))
-		place_far_pointer(r, row, t, p, address);
+		place_far_pointer(g, r, row, t, p, address);
 	if (IS_NAMED(row, "lar", "lsl", "verr", "verw", "arpl") ||
 	    (operand_info[row->op[0]].file == FILE_SEG && row->op[1] == O_Ew))
-		place_selector(r, t, p, address);
+		place_selector(g, r, t, p, address);
 	return true;
 }

@@ -71,20 +71,23 @@ static void check_canonical(struct cpu *c, const struct request *q, gva_t va, un
 
 /*
  * What #AC wants of a data access (SDM vol. 3, table 6-7): the size for up to 8 bytes and for an
- * 80-bit real 8, its words or doublewords for an x87 image, nothing for vectors.
+ * 80-bit real 8, its words or doublewords for an x87 image, nothing for vectors; on AMD's CPUs 16
+ * for vectors (APM vol. 2, 8.2.18).
  */
-static unsigned alignment(unsigned size)
+static unsigned alignment(const struct cpu *c, unsigned size)
 {
 	if (size == 10)
 		return 8;
-	return size > 10 && !(size & (size - 1)) ? 1 : size & -size;
+	if (size > 10 && !(size & (size - 1)))
+		return cpu_is_amd(c) ? 16 : 1;
+	return size & -size;
 }
 
 static void check_alignment(struct cpu *c, const struct request *q, gva_t va, unsigned size)
 {
 	bool is_checked = c->cpl == 3 && !q->is_system && c->rflags & FLAG_AC && c->cr0 & CR0_AM;
 
-	if (is_checked && va & (alignment(size) - 1))
+	if (is_checked && va & (alignment(c, size) - 1))
 		cpu_fault_code(c, q->insn, VEC_AC, 0);
 }
 

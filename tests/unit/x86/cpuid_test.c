@@ -183,6 +183,23 @@ static void leaves_out_of_range_give_the_highest_basic_leaf(void **state)
 	assert_int_equal(cpuid_lookup(&t, 0x20, 1).ecx, 0);
 }
 
+static void vendor_is_a_feature(void **state)
+{
+	struct cpuid_table t = model("auto");
+
+	set_vendor(&t, "GenuineIntel");
+	assert_true(cpuid_has(&t, FEAT_NOT_AMD));
+	assert_false(cpuid_has(&t, FEAT_AMD));
+	set_vendor(&t, "AuthenticAMD");
+	assert_true(cpuid_has(&t, FEAT_AMD));
+	assert_false(cpuid_has(&t, FEAT_NOT_AMD));
+	set_vendor(&t, "HygonGenuine");
+	assert_true(cpuid_has(&t, FEAT_AMD));
+	/* It is no register that could be written. */
+	cpuid_set_feature_word(&t, CPUID_VENDOR, 0);
+	assert_true(cpuid_has(&t, FEAT_AMD));
+}
+
 static void settle_removes_what_needs_a_missing_feature(void **state)
 {
 	struct cpuid_table t = model("auto");
@@ -269,6 +286,7 @@ int main(void)
 		cmocka_unit_test(host_model_has_no_monitor_and_a_consistent_xsave_area),
 		cmocka_unit_test(kvm_leaves_promise_a_stable_clock),
 		cmocka_unit_test(leaves_out_of_range_give_the_highest_basic_leaf),
+		cmocka_unit_test(vendor_is_a_feature),
 		cmocka_unit_test(settle_removes_what_needs_a_missing_feature),
 		cmocka_unit_test(apic_ids_leave_gaps_for_odd_counts),
 		cmocka_unit_test(topology_reaches_every_leaf),

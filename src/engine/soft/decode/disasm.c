@@ -296,9 +296,10 @@ unsigned disassemble(const uint8_t *bytes, unsigned avail, enum code_size size, 
 	struct text t = {.at = text, .left = text_len};
 	struct parsed p;
 
-	/* Every row the table has, whatever the guest's CPUID. */
+	/* Every row the table has, whatever the guest's CPUID; sizes as on an Intel CPU. */
 	for (unsigned n = 0; n < NR_CPUID_WORDS; n++)
 		features[n] = UINT32_MAX;
+	features[CPUID_VENDOR] = BIT(FEAT_NOT_AMD % 32);
 	if (text_len)
 		*text = 0;
 	switch (parse(&p, bytes, avail, size, features)) {

@@ -226,6 +226,11 @@ static enum parse_result parse_address(struct parsed *p)
 	return PARSE_OK;
 }
 
+static inline bool has_feature(const uint32_t *features, unsigned feature)
+{
+	return features[feature / 32] >> (feature % 32) & 1;
+}
+
 /* The first row, in table order, that takes this situation and whose feature the guest has. */
 static const struct form *find_form(const struct parsed *p, const struct opcode_forms *forms,
 				    uint32_t situation, const uint32_t *features)
@@ -236,15 +241,19 @@ static const struct form *find_form(const struct parsed *p, const struct opcode_
 		if ((situation & form->accepts) != situation)
 			continue;
 
-		unsigned feature = form->feature;
-
-		if (feature == FEAT_NONE || features[feature / 32] >> (feature % 32) & 1)
+		if (form->feature == FEAT_NONE || has_feature(features, form->feature))
 			return form;
 	}
 	return NULL;
 }
 
-static unsigned operand_size_log2(const struct parsed *p)
+/* Near branches: AMD's CPUs let 66 make them 16 bits wide, Intel's do not (APM vol. 3, 1.2.3). */
+static bool is_fixed_64(const struct parsed *p, const uint32_t *features)
+{
+	return p->form->attr & A_F64 && !(p->has_66 && has_feature(features, FEAT_AMD));
+}
+
+static unsigned operand_size_log2(const struct parsed *p, const uint32_t *features)
 {
 	const struct form *form = p->form;
 	unsigned size;
@@ -262,7 +271,7 @@ static unsigned operand_size_log2(const struct parsed *p)
 		size = has_66 ? 2 : 1;
 	else if (p->size == CODE_32)
 		size = has_66 ? 1 : 2;
-	else if (p->w || form->attr & A_F64)
+	else if (p->w || is_fixed_64(p, features))
 		size = 3;
 	else if (has_66)
 		size = 1;
@@ -330,6 +339,13 @@ static enum parse_result parse_immediate(struct parsed *p)
 	return PARSE_OK;
 }
 
+/* UD0 and UD1 have no ModRM on AMD's CPUs, which matters where the bytes behind them are missing. */
+static bool is_bare(const struct parsed *p, const uint32_t *features)
+{
+	return p->map == MAP_0F && (p->opcode == 0xb9 || p->opcode == 0xff) && !p->has_vex &&
+	       has_feature(features, FEAT_AMD);
+}
+
 enum parse_result parse(struct parsed *p, const uint8_t *bytes, unsigned avail, enum code_size size,
 			const uint32_t *features)
 {
@@ -357,7 +373,7 @@ enum parse_result parse(struct parsed *p, const uint8_t *bytes, unsigned avail, 
 	situation |= p->w ? SIT_W1 : SIT_W0;
 	situation |= !p->has_vex ? SIT_LEGACY : p->l ? SIT_L1 : SIT_L0;
 	situation |= p->b ? SIT_B1 : SIT_B0;
-	if (forms->has_modrm) {
+	if (forms->has_modrm && !is_bare(p, features)) {
 		if (!has_bytes(p, 1))
 			return out_of_bytes(p);
 		p->modrm = bytes[p->pos++];
@@ -383,7 +399,7 @@ enum parse_result parse(struct parsed *p, const uint8_t *bytes, unsigned avail, 
 	}
 	if (!p->form)
 		return PARSE_BAD;
-	p->op_log2 = operand_size_log2(p);
+	p->op_log2 = operand_size_log2(p, features);
 	result = parse_immediate(p);
 	if (result != PARSE_OK)
 		return result;

@@ -80,8 +80,8 @@ FOR_V(EXTEND_FORMS, movsx, b, 8, int8_t)
 FOR_V(EXTEND_FORMS, movsx, w, 16, int16_t)
 EXTEND_FORMS(32, l, movsx, d, 32, int32_t)
 EXTEND_FORMS(64, q, movsx, d, 32, int32_t)
-/* MOVSXD with 16 bits is a plain move, and reads no more. */
-EXTEND_FORMS(16, w, movsx, d, 16, int16_t)
+/* MOVSXD with 16 bits is a plain move, and Intel's CPUs read no more; but AMD's do. */
+EXTEND_FORMS(16, w, movsx, d, 32, int32_t)
 
 #define LEA_FORM(bits, s)                                                                          \
 	void x_lea_m##bits(struct cpu *c, const struct insn *i)                                    \

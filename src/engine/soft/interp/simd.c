@@ -56,10 +56,17 @@ struct operand {
 	uint8_t bounce[VECTOR_BYTES_MAX] __attribute__((aligned(16)));
 };
 
-/* While #AC may be due: VCVTPH2PS and VCVTPS2PH are exempt from it even with 8 bytes. */
+/* While #AC may be due: Intel exempts VCVTPH2PS and VCVTPS2PH from it even with 8 bytes. */
 static inline bool is_bytewise(const struct cpu *c, const struct thunk *t)
 {
-	return c->tlb == c->tlb_slow && t->is_exempt_from_ac;
+	return c->tlb == c->tlb_slow && t->is_exempt_from_ac && !cpu_has(c, FEAT_AMD);
+}
+
+/* AMD's CPUs let the operand of SHA instructions lie anywhere, unlike all other 16 bytes of SSE. */
+static void not_aligned(struct cpu *c, const struct insn *i)
+{
+	if (insn_rows[i->row].feature != FEAT_SHA || !cpu_has(c, FEAT_AMD))
+		cpu_fault_code(c, i, VEC_GP, 0);
 }
 
 static inline void operand_locate(struct cpu *c, const struct insn *i, const struct thunk *t,
@@ -67,7 +74,7 @@ static inline void operand_locate(struct cpu *c, const struct insn *i, const str
 {
 	o->va = ea(c, i, t->mem_size, t->is_store);
 	if (unlikely(o->va & t->mem_align))
-		cpu_fault_code(c, i, VEC_GP, 0);
+		not_aligned(c, i);
 }
 
 static inline __attribute__((always_inline)) void
@@ -80,6 +87,8 @@ operand_prepare(struct cpu *c, const struct insn *i, const struct thunk *t, stru
 	if (unlikely(is_bytewise(c, t)))
 		for (unsigned n = 0; n < t->mem_size; n++)
 			o->bounce[n] = mmu_load8(c, i, o->va + n);
+	else if (unlikely(o->va & t->mem_align))
+		mmu_load_bytes(c, i, o->va, o->bounce, t->mem_size);
 	else
 		o->at = simd_source(c, i, o->va, t->mem_size, o->bounce);
 }
@@ -224,6 +233,11 @@ static inline void run_simd_fp(struct cpu *c, const struct insn *i)
 
 	check_by_attr(c, i, t->attr);
 	operand_prepare(c, i, t, &o);
+	/* On AMD's CPUs it is the other way round. */
+	if (t->is_store && cpu_has(c, FEAT_AMD)) {
+		operand_locate(c, i, t, &o);
+		mmu_check_write(c, i, o.va, t->mem_size);
+	}
 
 	uint64_t flags = run_fp(c, i, t, o.at);
 

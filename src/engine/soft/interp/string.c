@@ -247,7 +247,8 @@ FOR_BV(LODS_FORM)
 
 /*
  * SCAS and CMPS also end when ZF differs from what the prefix asks for. The flags are stored at
- * the end only: a fault in the middle leaves those from before the instruction.
+ * the end only: a fault in the middle leaves those from before the instruction, as Intel's CPUs do.
+ * AMD's leave those of the last element that was compared.
  */
 static inline bool is_decided(const struct insn *i, uint64_t f)
 {
@@ -278,6 +279,8 @@ static inline bool is_decided(const struct insn *i, uint64_t f)
 			set_flags(c, f, FLAGS_STATUS);         \
 			return true;                           \
 		}                                              \
+		if (cpu_has(c, FEAT_AMD))                      \
+			set_flags(c, f, FLAGS_STATUS);         \
 	}                                                      \
 	return true
 
@@ -343,12 +346,18 @@ FOR_BV(HOST_CMP)
 	X_REPEATED_COMPARE(scas, bits)
 FOR_BV(SCAS_FORM)
 
+/* Of two missing operands Intel's CPUs meet the destination, AMD's the source. */
 #define CMPS_FORM(bits, s)                                                                        \
 	static inline uint64_t cmps_one##bits(struct cpu *c, const struct insn *i)                \
 	{                                                                                         \
-		/* The destination is read first. */                                              \
-		uint##bits##_t b = mmu_load##bits(c, i, destination(c, i, bits / 8, false));      \
-		uint##bits##_t a = mmu_load##bits(c, i, source(c, i, bits / 8));                  \
+		bool is_source_first = cpu_has(c, FEAT_AMD);                                      \
+		uint##bits##_t a = 0, b;                                                          \
+                                                                                                  \
+		if (is_source_first)                                                              \
+			a = mmu_load##bits(c, i, source(c, i, bits / 8));                         \
+		b = mmu_load##bits(c, i, destination(c, i, bits / 8, false));                     \
+		if (!is_source_first)                                                             \
+			a = mmu_load##bits(c, i, source(c, i, bits / 8));                         \
                                                                                                   \
 		index_add(c, i, RSI, step(c, bits / 8));                                          \
 		index_add(c, i, RDI, step(c, bits / 8));                                          \
@@ -360,8 +369,11 @@ FOR_BV(SCAS_FORM)
 		void *src, *dst;                                                                  \
 		uint64_t left, f;                                                                 \
                                                                                                   \
-		n = run_destination(c, i, n * (bits / 8), false, &dst) / (bits / 8);              \
+		if (cpu_has(c, FEAT_AMD))                                                         \
+			n = run_source(c, i, n * (bits / 8), &src) / (bits / 8);                  \
 		if (n)                                                                            \
+			n = run_destination(c, i, n * (bits / 8), false, &dst) / (bits / 8);      \
+		if (n && !cpu_has(c, FEAT_AMD))                                                   \
 			n = run_source(c, i, n * (bits / 8), &src) / (bits / 8);                  \
 		if (!n)                                                                           \
 			return 0;                                                                 \

@@ -19,16 +19,6 @@ void x_jmp_far_A(struct cpu *c, const struct insn *i)
 	far_jump(c, i, (uint16_t)(i->imm >> 32), (uint32_t)i->imm, PFX_SIZE(i->prefix));
 }
 
-static uint16_t load_far_pointer(struct cpu *c, const struct insn *i, uint64_t *offset)
-{
-	unsigned size = PFX_SIZE(i->prefix);
-	gva_t va = ea(c, i, size + 2, false);
-	gva_t at = cpu_in_64bit(c) ? va + size : (uint32_t)(va + size);
-
-	*offset = load_sized(c, i, va, size);
-	return mmu_load16(c, i, at);
-}
-
 void x_call_far_M(struct cpu *c, const struct insn *i)
 {
 	uint64_t offset;

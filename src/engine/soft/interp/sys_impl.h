@@ -67,6 +67,21 @@ static inline void store_selector(struct cpu *c, const struct insn *i, uint64_t 
 		set_sized(c, i->rm, PFX_SIZE(i->prefix), v);
 }
 
+/*
+ * The Mp operand: selector and *offset. AMD's CPUs have no offsets of 64 bits: with REX.W they read
+ * 32 (APM vol. 3, JMP (far)).
+ */
+static inline uint16_t load_far_pointer(struct cpu *c, const struct insn *i, uint64_t *offset)
+{
+	unsigned operand = PFX_SIZE(i->prefix);
+	unsigned size = operand == 8 && cpu_is_amd(c) ? 4 : operand;
+	gva_t va = ea(c, i, size + 2, false);
+	gva_t at = cpu_in_64bit(c) ? va + size : (uint32_t)(va + size);
+
+	*offset = load_sized(c, i, va, size);
+	return mmu_load16(c, i, at);
+}
+
 /* #UD outside protected mode. */
 static inline void require_protected(struct cpu *c, const struct insn *i)
 {

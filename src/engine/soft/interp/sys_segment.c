@@ -38,8 +38,8 @@ void x_mov_S_E(struct cpu *c, const struct insn *i)
 static void pop_segment(struct cpu *c, const struct insn *i, enum x86_seg seg)
 {
 	unsigned size = PFX_SIZE(i->prefix);
-	/* No more is read than the selector. */
-	uint16_t selector = (uint16_t)stack_peek(c, i, 2, 0);
+	/* Intel's CPUs read no more than the selector. */
+	uint16_t selector = (uint16_t)stack_peek(c, i, cpu_is_amd(c) ? size : 2, 0);
 	uint64_t rsp = c->gpr[RSP], popped;
 
 	/* RSP moves by the size of the old stack, yet not at all when the load faults. */
@@ -66,11 +66,9 @@ DEFINE_POP(gs, SEG_GS)
 static void load_far(struct cpu *c, const struct insn *i, enum x86_seg seg)
 {
 	unsigned size = PFX_SIZE(i->prefix);
-	gva_t va = ea(c, i, size + 2, false);
-	uint64_t offset = load_sized(c, i, va, size);
-	gva_t at = cpu_in_64bit(c) ? va + size : (uint32_t)(va + size);
+	uint64_t offset;
 
-	segment_load(c, i, seg, mmu_load16(c, i, at));
+	segment_load(c, i, seg, load_far_pointer(c, i, &offset));
 	set_sized(c, i->reg, size, offset);
 	shadow_if_ss(c, seg);
 }

@@ -65,11 +65,11 @@ void x_x87(struct cpu *c, const struct insn *i)
 	NEXT(c, i);
 }
 
-/* 80 bits are two stores, of which the first stays when the second faults. */
+/* 80 bits are two stores on Intel's CPUs, of which the first stays when the second faults. */
 static void store_operand(struct cpu *c, const struct insn *i, gva_t va, const uint8_t *from,
 			  unsigned size)
 {
-	if (size <= 8) {
+	if (size <= 8 || cpu_has(c, FEAT_AMD)) {
 		mmu_store_bytes(c, i, va, from, size);
 		return;
 	}
@@ -79,7 +79,7 @@ static void store_operand(struct cpu *c, const struct insn *i, gva_t va, const u
 
 /*
  * A store runs on a copy of the state, because it pops only once the memory is written. An unmasked
- * exception other than precision writes nothing, and does not look at the address.
+ * exception other than precision writes nothing; Intel's CPUs do not look at the address then.
  */
 static void run_x87_store(struct cpu *c, const struct insn *i)
 {
@@ -93,6 +93,8 @@ static void run_x87_store(struct cpu *c, const struct insn *i)
 	run(c, i, t, operand, &image);
 	if (!(image.fsw & ~image.fcw & (FSW_EXCEPTIONS & ~FSW_PE)))
 		store_operand(c, i, ea(c, i, t->mem_size, true), operand, t->mem_size);
+	else if (cpu_has(c, FEAT_AMD))
+		mmu_check_write(c, i, ea(c, i, t->mem_size, true), t->mem_size);
 	memcpy(&c->fpu, &image, offsetof(struct xsave_area, xmm));
 	simd_touch(c, XCR0_X87);
 }

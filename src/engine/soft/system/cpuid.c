@@ -5,8 +5,6 @@
  */
 #include "engine/soft/system.h"
 
-#include <string.h>
-
 #include "engine/soft/lapic.h"
 
 #define CPUID_1_EDX_APIC    BIT(9)
@@ -17,9 +15,7 @@
 
 bool cpu_is_amd(const struct cpu *c)
 {
-	const struct kvm_cpuid_entry2 *e = cpuid_find(&c->cpuid, 0, 0);
-
-	return e && (!memcmp(&e->ebx, "Auth", 4) || !memcmp(&e->ebx, "Hygo", 4));
+	return cpu_has(c, FEAT_AMD);
 }
 
 unsigned cpu_phys_bits(const struct cpu *c)

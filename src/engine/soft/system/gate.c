@@ -391,6 +391,16 @@ static void return_real(struct cpu *c, const struct insn *i, unsigned size, unsi
 	frame_commit(c, &f);
 }
 
+/* The stack of an outer level, behind the parameters. */
+static void pop_outer_stack(struct cpu *c, const struct insn *i, struct frame *f, unsigned size,
+			    unsigned extra, struct far_return_state *r)
+{
+	r->has_stack = true;
+	f->sp = r->sp;
+	r->sp = frame_pop(c, i, f, size) + extra;
+	r->ss = (uint16_t)frame_pop(c, i, f, size);
+}
+
 void far_return(struct cpu *c, const struct insn *i, unsigned size, unsigned extra)
 {
 	struct far_return_state r = {0};
@@ -403,13 +413,14 @@ void far_return(struct cpu *c, const struct insn *i, unsigned size, unsigned ext
 	frame_current(c, &f);
 	r.rip = frame_pop(c, i, &f, size);
 	r.cs = (uint16_t)frame_pop(c, i, &f, size);
+	r.sp = (f.sp & ~f.mask) | ((f.sp + extra) & f.mask);
+	/* AMD's CPUs read all of the frame before they look at the segments (APM vol. 3, RETF). */
+	if ((r.cs & 3) != c->cpl && cpu_is_amd(c))
+		pop_outer_stack(c, i, &f, size, extra, &r);
 	return_check_code(c, i, r.cs, &r.rip, &r.cs_desc);
-	f.sp = (f.sp & ~f.mask) | ((f.sp + extra) & f.mask);
-	r.sp = f.sp;
 	if ((r.cs & 3) != c->cpl) {
-		r.has_stack = true;
-		r.sp = frame_pop(c, i, &f, size) + extra;
-		r.ss = (uint16_t)frame_pop(c, i, &f, size);
+		if (!r.has_stack)
+			pop_outer_stack(c, i, &f, size, extra, &r);
 		r.ss_desc = return_check_stack(c, i, r.ss, r.cs_desc, r.cs & 3);
 	}
 	return_commit(c, i, &r);

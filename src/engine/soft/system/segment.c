@@ -105,12 +105,20 @@ void segment_set(struct cpu *c, enum x86_seg seg, uint16_t selector, uint64_t d)
 	c->seg[seg].selector = selector;
 }
 
+/* AMD's bit NullSelectorClearsBase. */
+static bool null_clears_base(const struct cpu *c)
+{
+	const struct kvm_cpuid_entry2 *e = cpuid_find(&c->cpuid, 0x80000021, 0);
+
+	return e && e->eax & BIT(6);
+}
+
 void segment_set_null(struct cpu *c, enum x86_seg seg, uint16_t selector)
 {
 	struct segment *s = &c->seg[seg];
 
-	/* AMD keeps the base, and with it what FS and GS point at. */
-	if (!(c->mode & MODE_LONG) || !cpu_is_amd(c))
+	/* AMD's older CPUs keep the base, and with it what FS and GS point at. */
+	if (!(c->mode & MODE_LONG) || !cpu_is_amd(c) || null_clears_base(c))
 		s->base = 0;
 	s->limit = 0;
 	s->attr = SEG_ATTR_UNUSABLE;

@@ -8,13 +8,22 @@
 #define GUEST_RSP H_R11
 #define RSP_OFF	  (RSP * 8)
 
-/* Offset in the page that a relative branch leads to; false when it is further than 2 GiB off. */
+/* AMD's branches of 16 bits are the interpreter's. */
+static bool is_whole(const struct insn *i)
+{
+	return PFX_SIZE(i->prefix) == 8;
+}
+
+/*
+ * Offset in the page that a relative branch leads to; false when it is further than 2 GiB off, or
+ * the instruction pointer is cut short.
+ */
 static bool target_of(const struct insn *i, int32_t *target)
 {
 	int64_t t = (int64_t)i->off + i->len + (int64_t)i->imm;
 
 	*target = (int32_t)t;
-	return t == *target;
+	return t == *target && is_whole(i);
 }
 
 bool e_jcc(struct emitter *e, const struct insn *i)
@@ -130,6 +139,8 @@ bool e_ret(struct emitter *e, const struct insn *i)
 {
 	struct mem_ref m;
 
+	if (!is_whole(i))
+		return false;
 	m = mem_access_at(e, i, RSP_OFF, 0, 8, MEM_READ | MEM_END);
 	asm_load(&e->o, 8, H_RCX, m);
 	emit_jump_rcx(e, i, commit_pop);
@@ -150,6 +161,8 @@ static void load_target(struct emitter *e, const struct insn *i)
 
 bool e_jmp_indirect(struct emitter *e, const struct insn *i)
 {
+	if (!is_whole(i))
+		return false;
 	load_target(e, i);
 	emit_jump_rcx(e, i, NULL);
 	return true;
@@ -168,6 +181,8 @@ static void commit_call(struct emitter *e, const struct insn *i)
 
 bool e_call_indirect(struct emitter *e, const struct insn *i)
 {
+	if (!is_whole(i))
+		return false;
 	load_target(e, i);
 	emit_jump_rcx(e, i, commit_call);
 	return true;

@@ -27,6 +27,12 @@ static bool is_pcmpestr(const struct insn_row *row)
 	return row->map == MAP_0F3A && (row->opcode & 0xfe) == 0x60;
 }
 
+/* What is not aligned faults, and never comes back from the interpreter: but AMD's SHA does. */
+static bool may_come_back(const struct emitter *e, const struct insn *i)
+{
+	return insn_rows[i->row].feature == FEAT_SHA && is_mem(i) && cpu_has(e->cpu, FEAT_AMD);
+}
+
 static bool is_possible(const struct insn_row *row)
 {
 	if (!simd_host_has(row->feature))
@@ -122,7 +128,7 @@ bool e_simd(struct emitter *e, const struct insn *i)
 	const struct insn_row *row = &insn_rows[i->row];
 	struct host_insn h = encoding_of(i);
 
-	if (!is_possible(row))
+	if (!is_possible(row) || may_come_back(e, i))
 		return false;
 	emit_need_simd(e, h.is_vex);
 	if (is_mem(i))

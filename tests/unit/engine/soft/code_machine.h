@@ -50,6 +50,7 @@ struct machine {
 	struct kvm_run *run;
 	uint8_t *ram;
 	enum machine_mode mode;
+	bool is_amd;	 /* the guest's vendor, which is the host's */
 	bool is_stepped; /* a debugger looks after each instruction: none shares a block with others
 			  */
 
@@ -264,6 +265,7 @@ static inline int machine_setup(void **state)
 	m->vcpu = engine_vcpu_new(m->vm, 0, cpuid, &err);
 	assert_non_null(m->vcpu);
 	m->run = engine_vcpu_shared(m->vcpu);
+	m->is_amd = cpuid_has(cpuid, FEAT_AMD);
 	free(cpuid);
 	return 0;
 }

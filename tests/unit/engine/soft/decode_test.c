@@ -21,6 +21,7 @@ static uint32_t all_features[NR_CPUID_WORDS];
 static int set_up(void **state)
 {
 	memset(all_features, 0xff, sizeof(all_features));
+	all_features[CPUID_VENDOR] = BIT(FEAT_NOT_AMD % 32);
 	decode_init();
 	return 0;
 }
@@ -266,6 +267,44 @@ static void decode_wants_features(void **state)
 	assert_string_equal(insn_rows[i.row].name, "tzcnt");
 }
 
+static void decode_follows_the_vendor(void **state)
+{
+	static const struct {
+		const char *hex; /* 15 bytes of it are there */
+		unsigned len, size, amd_len, amd_size;
+	} samples[] = {
+		{"6674001122334455667788990a0b0c", 3, 8, 3, 2}, /* jz */
+		{"66e800112233445566778899aabbcc", 6, 8, 4, 2}, /* call */
+		{"6648e9001122334455667788990a0b", 7, 8, 7, 8}, /* jmp, with REX.W */
+		{"66c3001122334455667788990a0b0c", 2, 8, 2, 2}, /* ret */
+		{"66ff242511223344556677889900aa", 8, 8, 8, 2}, /* jmp of memory */
+		{"660f85001122334455667788990a0b", 7, 8, 5, 2}, /* jnz */
+		{"0fff25112233445566778899aabbcc", 7, 4, 2, 4}, /* ud0 */
+		{"e800112233445566778899aabbccdd", 5, 8, 5, 8}, /* call */
+	};
+	uint32_t amd[NR_CPUID_WORDS];
+	struct insn i;
+
+	memcpy(amd, all_features, sizeof(amd));
+	amd[CPUID_VENDOR] = BIT(FEAT_AMD % 32);
+	for (unsigned n = 0; n < ARRAY_SIZE(samples); n++) {
+		uint8_t bytes[32];
+
+		assert_int_equal(bytes_of(samples[n].hex, bytes), 15);
+		assert_int_equal(decode(bytes, 15, CODE_64, all_features, 0, &i), samples[n].len);
+		assert_int_equal(PFX_SIZE(i.prefix), samples[n].size);
+		assert_int_equal(decode(bytes, 15, CODE_64, amd, 0, &i), samples[n].amd_len);
+		assert_int_equal(PFX_SIZE(i.prefix), samples[n].amd_size);
+	}
+	/* 0F 0D of a register. */
+	const uint8_t nop[15] = {0x0f, 0x0d, 0xc8};
+
+	decode(nop, 15, CODE_64, all_features, 0, &i);
+	assert_string_equal(insn_rows[i.row].name, "nop");
+	decode(nop, 15, CODE_64, amd, 0, &i);
+	assert_ptr_equal(i.exec, x_ud);
+}
+
 static void decode_waits_for_all_bytes(void **state)
 {
 	const uint8_t movabs[] = {0x64, 0x48, 0xc7, 0x84, 0x88, 1, 2, 3, 4, 5, 6, 7, 8};
@@ -308,6 +347,7 @@ int main(void)
 		cmocka_unit_test(decode_extends_immediates),
 		cmocka_unit_test(decode_refuses_what_is_no_instruction),
 		cmocka_unit_test(decode_wants_features),
+		cmocka_unit_test(decode_follows_the_vendor),
 		cmocka_unit_test(decode_waits_for_all_bytes),
 		cmocka_unit_test(decode_refuses_more_than_15_bytes),
 	};

@@ -231,6 +231,7 @@ static void comparison_finds_the_first_difference(void **state)
 	assert_false(m->regs.rflags & FLAG_ZF);
 }
 
+/* Those from before it on Intel's CPUs, those of the last element on AMD's. */
 static void comparison_that_faults_keeps_the_flags(void **state)
 {
 	struct machine *m = *state;
@@ -242,7 +243,8 @@ static void comparison_that_faults_keeps_the_flags(void **state)
 	m->regs.rflags |= FLAG_CF | FLAG_OF;
 	assert_int_equal(RUN(m, repe_cmpsb), VEC_PF);
 	assert_int_equal(m->regs.rcx, 0x100 - 16);
-	assert_int_equal(m->regs.rflags & FLAGS_STATUS, FLAG_CF | FLAG_OF);
+	assert_int_equal(m->regs.rflags & FLAGS_STATUS,
+			 m->is_amd ? FLAG_ZF | FLAG_PF : FLAG_CF | FLAG_OF);
 }
 
 static void count_of_zero_does_nothing(void **state)

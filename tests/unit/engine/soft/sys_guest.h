@@ -75,6 +75,7 @@ struct sys_guest {
 	struct kvm_sregs sregs; /* likewise */
 	uint32_t in_value;	/* what IN reads */
 	uint64_t next_code;
+	bool is_amd; /* the guest's vendor, which is the host's */
 };
 
 /* Assembles guest code: .code16, .code32 or .code64 first. Not relocated: jumps must be relative.
@@ -144,6 +145,7 @@ static inline int sys_guest_setup_with(void **state, const struct engine_options
 	g->run = engine_vcpu_shared(g->vcpu);
 	g->ram = mem_slice(g->mem, 0, RAM_SIZE, MEM_WRITE);
 	g->next_code = AT_CODE;
+	g->is_amd = cpuid_has(cpuid, FEAT_AMD);
 	free(cpuid);
 	/* A guest that never reports is a failure, not a test that never ends. */
 	alarm(20);
