@@ -71,13 +71,21 @@ static bool is_available(struct virtio_queue *q)
 	return !!(flags & FLAG_AVAIL) == q->take_wrap && !!(flags & FLAG_USED) != q->take_wrap;
 }
 
+/* Writes the device's event suppression structure. */
+static void suppress(struct virtio_queue *q, uint16_t off_wrap, uint16_t flags)
+{
+	store(&device_event(q)->off_wrap, off_wrap);
+	store(&device_event(q)->flags, flags);
+	mem_wrote(q->device->mem, q->setup.device, sizeof(*device_event(q)));
+}
+
 static void arm(struct virtio_queue *q)
 {
 	if (q->has_event_index) {
-		store(&device_event(q)->off_wrap, q->take_at | (q->take_wrap ? EVENT_WRAP : 0));
-		store(&device_event(q)->flags, VRING_PACKED_EVENT_FLAG_DESC);
+		suppress(q, q->take_at | (q->take_wrap ? EVENT_WRAP : 0),
+			 VRING_PACKED_EVENT_FLAG_DESC);
 	} else if (q->is_notify_off) {
-		store(&device_event(q)->flags, VRING_PACKED_EVENT_FLAG_ENABLE);
+		suppress(q, 0, VRING_PACKED_EVENT_FLAG_ENABLE);
 	}
 	q->is_notify_off = false;
 	atomic_thread_fence(memory_order_seq_cst);
@@ -87,7 +95,7 @@ static void disarm(struct virtio_queue *q)
 {
 	if (q->is_notify_off || q->has_event_index)
 		return;
-	store(&device_event(q)->flags, VRING_PACKED_EVENT_FLAG_DISABLE);
+	suppress(q, 0, VRING_PACKED_EVENT_FLAG_DISABLE);
 	q->is_notify_off = true;
 }
 

@@ -28,6 +28,14 @@ static inline void store(uint16_t *field, uint16_t value)
 	__atomic_store_n(field, value, __ATOMIC_RELEASE);
 }
 
+/* Writes a field of the used ring. */
+static void store_used(struct virtio_queue *q, uint16_t *field, uint16_t value)
+{
+	store(field, value);
+	mem_wrote(q->device->mem, q->setup.device + (uint64_t)((uint8_t *)field - q->used),
+		  sizeof(*field));
+}
+
 /* Event indices lie behind the rings: the driver's behind the available one, ours behind the used. */
 static inline uint16_t *used_event(struct virtio_queue *q)
 {
@@ -106,9 +114,9 @@ static int follow(struct virtio_queue *q, struct virtio_chain *c, const uint8_t 
 static void arm(struct virtio_queue *q)
 {
 	if (q->has_event_index)
-		store(avail_event(q), q->take_at);
+		store_used(q, avail_event(q), q->take_at);
 	else if (q->is_notify_off)
-		store(&used_of(q)->flags, 0);
+		store_used(q, &used_of(q)->flags, 0);
 	q->is_notify_off = false;
 	atomic_thread_fence(memory_order_seq_cst);
 }
@@ -118,7 +126,7 @@ static void disarm(struct virtio_queue *q)
 {
 	if (q->is_notify_off || q->has_event_index)
 		return;
-	store(&used_of(q)->flags, VRING_USED_F_NO_NOTIFY);
+	store_used(q, &used_of(q)->flags, VRING_USED_F_NO_NOTIFY);
 	q->is_notify_off = true;
 }
 

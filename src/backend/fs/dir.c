@@ -2,7 +2,7 @@
 /*
  * Reading directories. Offsets are the host file system's own (d_off), so they stay good while the
  * directory changes and however large it is. Entries are read ahead in pieces; one that found no
- * room in a response is there for the next.
+ * room in a response is there for the next. So many directories at most have such a piece.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,13 +33,39 @@ int dir_seek(struct file *f, uint64_t offset)
 		return -errno;
 	f->offset = offset;
 	f->len = f->at = 0;
+	f->must_seek = false;
 	return 0;
+}
+
+void dir_drop_ahead(struct export *ex, struct file *f)
+{
+	if (!f->entries)
+		return;
+	free(f->entries);
+	f->entries = NULL;
+	f->must_seek = f->at < f->len;
+	f->at = f->len = 0;
+	list_remove(&f->ahead);
+	ex->nr_ahead--;
+}
+
+static void make_room(struct export *ex, struct file *f)
+{
+	if (f->entries)
+		return;
+	if (ex->nr_ahead == AHEAD_MAX)
+		dir_drop_ahead(ex, list_entry(ex->ahead.next, struct file, ahead));
+	f->entries = mem_alloc_zero(ENTRIES_SIZE);
+	list_append(&ex->ahead, &f->ahead);
+	ex->nr_ahead++;
 }
 
 static int fill(struct export *ex, struct file *f)
 {
-	if (!f->entries)
-		f->entries = mem_alloc_zero(ENTRIES_SIZE);
+	if (f->must_seek && lseek(f->fd, (off_t)f->offset, SEEK_SET) < 0)
+		return -errno;
+	f->must_seek = false;
+	make_room(ex, f);
 	f->at = f->len = 0;
 	int rc = sys(syscall(SYS_getdents64, f->fd, f->entries, ENTRIES_SIZE));
 	if (rc > 0)

@@ -56,6 +56,7 @@ struct export *export_open(const char *path, const struct export_options *option
 	ex->proc_fd = proc_fd;
 	htable_init(&ex->nodes);
 	list_init(&ex->open_nodes);
+	list_init(&ex->ahead);
 
 	struct statx stx;
 	int rc = place_statx(&(struct place){fd, ""}, &stx);

@@ -18,6 +18,9 @@
  */
 #define NODES_MAX 4000000u
 
+/* Open directories with entries read ahead, 32 KiB each; more lose theirs and read them again. */
+#define AHEAD_MAX 256
+
 /* File systems below one export that get inode numbers of their own. More of them share. */
 #define DEVICES_MAX 256
 
@@ -40,6 +43,9 @@ struct export
 		open_nodes; /* those with a descriptor, least recently used first; not the root */
 	unsigned nr_open_nodes;
 	unsigned nr_files; /* descriptors of files and locks */
+
+	struct list ahead; /* directories with entries read ahead, longest ago first */
+	unsigned nr_ahead;
 
 	uint64_t devices[DEVICES_MAX]; /* the root's first */
 	unsigned nr_devices;
@@ -73,8 +79,10 @@ struct file {
 
 	/* Of directories: entries read ahead. offset is where entries[at] begins. */
 	char *entries;
+	struct list ahead; /* in export.ahead while there are entries */
 	size_t len, at;
 	uint64_t offset;
+	bool must_seek; /* the descriptor is past offset */
 };
 
 /* Where system calls find a node: name below fd, or fd itself when name is empty. */
@@ -192,6 +200,11 @@ struct new_owner {
 };
 void map_new_owner(struct export *ex, struct node *dir, const struct fs_caller *caller,
 		   struct new_owner *owner);
+
+/* ---- dir.c ---- */
+
+/* Forgets what was read ahead of a directory. */
+void dir_drop_ahead(struct export *ex, struct file *f);
 
 /* ---- lock.c ---- */
 void node_drop_locks(struct export *ex, struct node *n);

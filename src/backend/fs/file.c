@@ -35,6 +35,7 @@ struct file *file_new(struct export *ex, struct node *n, int fd, int flags)
 	f->node = n;
 	f->fd = fd;
 	f->flags = flags;
+	list_init(&f->ahead);
 	node_get(n);
 	/* A directory's own descriptor says where it is read from and is not for anything else. */
 	list_append(&n->files, &f->link);
@@ -83,7 +84,7 @@ void file_close(struct export *ex, struct file *f)
 	list_remove(&f->link);
 	close(f->fd);
 	ex->nr_files--;
-	free(f->entries);
+	dir_drop_ahead(ex, f);
 	free(f);
 	if (list_is_empty(&n->files))
 		node_drop_locks(ex, n);

@@ -129,6 +129,49 @@ static void echoes_chains_of_all_shapes(void **state)
 	}
 }
 
+/* Reports of writes to the device's part of a queue, a flag per byte. */
+struct reports {
+	gpa_t base;
+	bool is_reported[256];
+};
+
+static void note_write(void *ctx, gpa_t gpa, uint64_t len)
+{
+	struct reports *n = ctx;
+
+	for (uint64_t i = 0; i < len; i++) {
+		if (gpa + i >= n->base && gpa + i - n->base < sizeof(n->is_reported))
+			n->is_reported[gpa + i - n->base] = true;
+	}
+}
+
+static void reports_all_it_writes_to_the_ring(void **state)
+{
+	for (unsigned n = 0; n < 4; n++) {
+		struct driver_host h;
+		struct driver_queue r;
+		struct reports reports = {0};
+
+		setup(&h);
+		mem_set_write_hook(h.mem, note_write, &reports);
+		assert_true(driver_negotiate(&h, features_of(n)));
+		driver_init(&r, &h, 0, 16);
+		reports.base = r.device;
+		driver_start(&h);
+		const struct driver_buffer b[] = {{driver_alloc(&h, 8), 8, false},
+						  {driver_alloc(&h, 8), 8, true}};
+		for (unsigned round = 0; round < 20; round++)
+			assert_int_equal(driver_request(&r, b, 2), 8);
+		virtio_pause(h.device);
+		size_t len = r.is_packed ? 4 : 6 + 8 * 16;
+		const uint8_t *bytes = driver_ptr(&h, r.device, len);
+		for (size_t i = 0; i < len; i++)
+			assert_true(!bytes[i] || reports.is_reported[i]);
+		mem_set_write_hook(h.mem, NULL, NULL);
+		driver_host_fini(&h);
+	}
+}
+
 static void follows_indirect_tables(void **state)
 {
 	for (unsigned n = 0; n < 4; n++) {
@@ -431,6 +474,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(echoes_chains_of_all_shapes),
+		cmocka_unit_test(reports_all_it_writes_to_the_ring),
 		cmocka_unit_test(follows_indirect_tables),
 		cmocka_unit_test(interrupts_as_the_driver_asks),
 		cmocka_unit_test(breaks_on_bad_rings),

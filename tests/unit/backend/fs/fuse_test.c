@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "unit/backend/fs/fuse_client.h"
 
+#include "backend/fs/export_impl.h"
+
 #include <sys/file.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -437,6 +439,53 @@ static void directories_are_listed_in_pieces(void **state)
 	assert_int_equal(list(ROOT, true, 200), 0 + 1503);
 }
 
+/* More directories are read at once, in turn, than may have entries read ahead. */
+static void many_listings_at_once_are_whole(void **state)
+{
+	static const struct export_options many = {.max_descriptors = 1024};
+	static struct fuse_read_in in[AHEAD_MAX + 20];
+	static unsigned found[ARRAY_SIZE(in)];
+	unsigned nr_reading = ARRAY_SIZE(in);
+	char name[64];
+
+	client_fini(&c);
+	client_init(&c, &many, FUSE_CACHE_AUTO);
+	for (int i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "top/a-name-of-some-length-%d", i);
+		tree_file(&c.tree, name, "");
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(in); i++) {
+		struct fuse_open_in open_in = {0};
+		struct fuse_open_out opened;
+
+		client_begin(&c, FUSE_OPENDIR, ROOT);
+		client_add(&c, &open_in, sizeof(open_in));
+		assert_int_equal(client_ask(&c, &opened, sizeof(opened)), 0);
+		in[i] = (struct fuse_read_in){.fh = opened.fh, .size = 150};
+		found[i] = 0;
+	}
+	while (nr_reading) {
+		nr_reading = 0;
+		for (unsigned i = 0; i < ARRAY_SIZE(in); i++) {
+			client_begin(&c, FUSE_READDIR, ROOT);
+			client_add(&c, &in[i], sizeof(in[i]));
+			assert_int_equal(client_ask(&c, NULL, 0), 0);
+			uint8_t *at = c.out + sizeof(struct fuse_out_header);
+			uint8_t *end = c.out + c.request.written;
+			nr_reading += at < end;
+			for (; at < end; found[i]++) {
+				const struct fuse_dirent *d = (struct fuse_dirent *)at;
+
+				in[i].offset = d->off;
+				at += FUSE_DIRENT_SIZE(d);
+			}
+			assert_true(c.ex->nr_ahead <= AHEAD_MAX);
+		}
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(in); i++)
+		assert_int_equal(found[i], 23);
+}
+
 static void the_parent_of_the_root_stays_hidden(void **state)
 {
 	struct fuse_open_in open_in = {0};
@@ -860,6 +909,7 @@ int main(void)
 		TEST(deep_trees_are_reached_and_left),
 		TEST(open_files_are_limited),
 		TEST(directories_are_listed_in_pieces),
+		TEST(many_listings_at_once_are_whole),
 		TEST(the_parent_of_the_root_stays_hidden),
 		TEST(mapped_owners_and_set_id_bits_stay_off_the_host),
 		TEST(mapped_devices_are_empty_files),
