@@ -274,6 +274,7 @@ static const struct virtio_ops blk_ops = {
 	.pci_class = 0x018000, /* mass storage, other */
 	.read_config = read_config,
 	.process = process,
+	.is_prompt = true,
 	.drain = drain,
 	.free = blk_free,
 };
