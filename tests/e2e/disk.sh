@@ -92,10 +92,10 @@ fill() { # FORMAT
 	grep -q "No space left on device: reported to the guest as an I/O error" "$log.err" || fault "full $1: $(cat "$log.err")"
 	[ "$1" = raw ] || small qemu-img check -q "$work/small/disk" || fault "full $1: qemu-img check"
 }
-if sleep 0.2 && small mount -t tmpfs -o size=48M tmpfs "$work/small" 2>/dev/null; then
+if sleep 0.2 && small mount -t tmpfs -o size=24M tmpfs "$work/small" 2>/dev/null; then
 	fill raw
 	small rm "$work/small/disk"
-	small mount -o remount,size=48M "$work/small"
+	small mount -o remount,size=24M "$work/small"
 	fill qcow2
 else
 	echo "a full host disk: not tested, mounting a tmpfs is not allowed here"

@@ -62,14 +62,14 @@ full)
 	echo "=== full"
 	dd if=/dev/urandom of=/tmp/kept bs=64k count=128 2>/dev/null
 	dd if=/tmp/kept of=/dev/vda bs=64k oflag=direct conv=fsync 2>/dev/null || echo "not written"
-	dd if=/dev/zero bs=64k count=1024 2>/dev/null | tr '\000' x >/tmp/more
+	dd if=/dev/zero bs=64k count=512 2>/dev/null | tr '\000' x >/tmp/more
 	dd if=/tmp/more of=/dev/vda bs=64k seek=128 oflag=direct conv=fsync 2>/dev/null || echo "full"
 	for _ in $(seq 60); do
 		dd if=/tmp/more of=/dev/vda bs=64k seek=128 oflag=direct conv=fsync 2>/dev/null && echo "went on" && break
 		sleep 0.5
 	done
 	dd if=/dev/vda bs=64k count=128 iflag=direct 2>/dev/null | cmp - /tmp/kept && echo "kept"
-	dd if=/dev/vda bs=64k skip=128 count=1024 iflag=direct 2>/dev/null | cmp - /tmp/more && echo "whole"
+	dd if=/dev/vda bs=64k skip=128 count=512 iflag=direct 2>/dev/null | cmp - /tmp/more && echo "whole"
 	;;
 esac
 poweroff -f
