@@ -21,7 +21,12 @@ struct loop {
 	int timer_fd; /* set to the earliest deadline */
 	atomic_bool is_stopping;
 	atomic_bool is_waiting;	   /* in epoll_wait() or about to be: posting must wake it */
-	_Atomic(pthread_t) thread; /* that runs the loop; 0: none */
+	_Atomic(pthread_t) thread; /* that runs callbacks, or would; 0: none */
+
+	/* Held by the loop thread but for its wait for events; order: before all other locks. */
+	pthread_mutex_t running;
+	pthread_t owner;  /* while it is borrowed: whose it is */
+	bool is_borrowed; /* both under running */
 
 	pthread_mutex_t lock; /* guards what follows; never held while a callback runs */
 	struct list work;
@@ -68,6 +73,7 @@ struct loop *loop_new(struct error *err)
 {
 	struct loop *loop = mem_alloc_zero(sizeof(*loop));
 
+	pthread_mutex_init(&loop->running, NULL);
 	pthread_mutex_init(&loop->lock, NULL);
 	list_init(&loop->work);
 	list_init(&loop->timers);
@@ -95,6 +101,7 @@ void loop_free(struct loop *loop)
 	if (loop->timer_fd >= 0)
 		close(loop->timer_fd);
 	pthread_mutex_destroy(&loop->lock);
+	pthread_mutex_destroy(&loop->running);
 	free(loop);
 }
 
@@ -134,7 +141,9 @@ void loop_post(struct loop *loop, struct loop_work *w, void (*fn)(struct loop_wo
 		list_append(&loop->work, &w->node);
 	}
 	pthread_mutex_unlock(&loop->lock);
-	if (atomic_load(&loop->is_waiting))
+	/* Who borrowed the loop wakes its thread when it can go on. */
+	if (atomic_load(&loop->is_waiting) &&
+	    !pthread_equal(atomic_load(&loop->thread), pthread_self()))
 		wake(loop);
 }
 
@@ -278,6 +287,30 @@ static bool has_work(struct loop *loop)
 	return has;
 }
 
+bool loop_borrow(struct loop *loop)
+{
+	if (pthread_mutex_trylock(&loop->running))
+		return false;
+	loop->is_borrowed = true;
+	loop->owner = atomic_load_explicit(&loop->thread, memory_order_relaxed);
+	atomic_store(&loop->thread, pthread_self());
+	return true;
+}
+
+void loop_give_back(struct loop *loop)
+{
+	loop->is_borrowed = false;
+	atomic_store(&loop->thread, loop->owner);
+	pthread_mutex_unlock(&loop->running);
+	if (has_work(loop))
+		wake(loop);
+}
+
+bool loop_is_borrowed(const struct loop *loop)
+{
+	return loop->is_borrowed;
+}
+
 /*
  * Waits for events, or only looks for some when work is there already. Whoever posts work first
  * queues it and then looks whether the loop waits; the loop first says that it waits and then looks
@@ -286,7 +319,9 @@ static bool has_work(struct loop *loop)
 static int wait_for_events(struct loop *loop, struct epoll_event *events)
 {
 	atomic_store(&loop->is_waiting, true);
+	pthread_mutex_unlock(&loop->running);
 	int nr = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, has_work(loop) ? 0 : -1);
+	pthread_mutex_lock(&loop->running);
 	atomic_store(&loop->is_waiting, false);
 	return nr;
 }
@@ -295,6 +330,7 @@ void loop_run(struct loop *loop)
 {
 	struct epoll_event events[EVENTS_PER_WAIT];
 
+	pthread_mutex_lock(&loop->running);
 	loop->events = events;
 	atomic_store(&loop->thread, pthread_self());
 	while (!atomic_load_explicit(&loop->is_stopping, memory_order_acquire)) {
@@ -317,5 +353,6 @@ void loop_run(struct loop *loop)
 	loop->nr_events = 0;
 	loop->events = NULL;
 	atomic_store(&loop->thread, 0);
+	pthread_mutex_unlock(&loop->running);
 	atomic_store_explicit(&loop->is_stopping, false, memory_order_relaxed);
 }

@@ -7,6 +7,7 @@
 #ifndef HOST_LOOP_H
 #define HOST_LOOP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -63,6 +64,17 @@ void loop_call(struct loop *loop, void (*fn)(void *ctx), void *ctx);
 
 /* Loop thread: work posted before will not run. For owners that are about to be freed. */
 void loop_cancel(struct loop *loop, struct loop_work *w);
+
+/*
+ * Makes the calling thread the loop thread until loop_give_back(), if the loop only waits for events:
+ * for short work that must not wait and removes no watches, and whose result the caller needs soonest.
+ * It saves waking the loop's own thread. Returns false, at once, while callbacks run.
+ */
+bool loop_borrow(struct loop *loop);
+void loop_give_back(struct loop *loop);
+
+/* Loop thread: whether it is one that borrowed the loop. */
+bool loop_is_borrowed(const struct loop *loop);
 
 /*
  * A deadline on CLOCK_MONOTONIC, embedded in its owner and initialised once. arm replaces an

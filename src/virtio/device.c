@@ -342,8 +342,14 @@ void virtio_notify(struct virtio_device *d, unsigned queue)
 {
 	if (queue >= d->nr_queues || !(virtio_status(d) & VIRTIO_CONFIG_S_DRIVER_OK))
 		return;
-	if (!atomic_fetch_or(&d->notified, BIT64(queue)))
+	if (atomic_fetch_or(&d->notified, BIT64(queue)))
+		return;
+	if (d->ops->is_prompt && loop_borrow(d->loop)) {
+		take_notifications(&d->notify_work);
+		loop_give_back(d->loop);
+	} else {
 		loop_post(d->loop, &d->notify_work, take_notifications);
+	}
 }
 
 /* ---- configuration space ---- */

@@ -136,6 +136,9 @@ struct virtio_ops {
 	 */
 	void (*process)(struct virtio_device *d, unsigned queue);
 
+	/* process only does what is short and does not wait: it may borrow the loop (host/loop.h). */
+	bool is_prompt;
+
 	/*
 	 * Push every chain of the queue that the device holds, having waited for or given up what it
 	 * was held for; guest memory of that queue is not touched from here on until process. Before

@@ -68,6 +68,41 @@ section "$work/checked" check | grep differs && fault "what was synced is lost"
 "$bantam" image check --repair "$work/layer.qcow2" >/dev/null || fault "repair after cuts"
 qemu-img check -q "$work/layer.qcow2" || fault "not clean after repair"
 
+# ---- a full host disk ----
+# The host's file system is a small tmpfs in a mount namespace, which gets more room when the guest has met its end.
+unshare -m sleep 600 2>/dev/null &
+holder=$!
+background="$background $holder"
+mkdir "$work/small"
+small() { nsenter -t "$holder" -m --wd="$PWD" "$@"; }
+fill() { # FORMAT
+	local log=$work/full.$1
+	timeout -k 5 90 nsenter -t "$holder" -m --wd="$PWD" "$bantam" run --accel "$accel" -c 1 -m 512M -n none -i "$work/i.gz" \
+		-k "$kernel" -p "quiet disk=full" -d "$work/small/disk,format=$1,size=200M" >"$log" 2>"$log.err" </dev/null &
+	local pid=$!
+	background="$background $pid"
+	for _ in $(seq 600); do
+		grep -q "^full" "$log" && break
+		sleep 0.1
+	done
+	small mount -o remount,size=256M "$work/small" || fault "full $1: no more room"
+	wait $pid || fault "full $1: exit status $?"
+	tr -d '\r' <"$log" >"$log.txt"
+	[ "$(section "$log" full | grep -v '^\[' | sort | tr '\n' ' ')" = "full kept went on whole " ] || fault "full $1: $(cat "$log.txt")"
+	grep -q "No space left on device: reported to the guest as an I/O error" "$log.err" || fault "full $1: $(cat "$log.err")"
+	[ "$1" = raw ] || small qemu-img check -q "$work/small/disk" || fault "full $1: qemu-img check"
+}
+if sleep 0.2 && small mount -t tmpfs -o size=24M tmpfs "$work/small" 2>/dev/null; then
+	fill raw
+	small rm "$work/small/disk"
+	small mount -o remount,size=24M "$work/small"
+	fill qcow2
+else
+	echo "a full host disk: not tested, mounting a tmpfs is not allowed here"
+fi
+kill "$holder" 2>/dev/null
+wait "$holder" 2>/dev/null
+
 # ---- messages ----
 expect_message() { # STATUS TEXT ARGUMENT...
 	local wanted=$1 text=$2

@@ -4,6 +4,7 @@
  */
 #include "backend/block/aio.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -82,6 +83,7 @@ struct aio *aio_new(struct loop *loop, enum aio_kind kind, struct error *err)
 	int rc;
 
 	aio->loop = loop;
+	list_init(&aio->run_work.node);
 	list_init(&aio->queued);
 	list_init(&aio->completed);
 	if (!loop || kind == AIO_SYNC)
@@ -104,6 +106,8 @@ void aio_free(struct aio *aio)
 	if (!aio)
 		return;
 	BUG_ON(aio->nr_in_flight || !list_is_empty(&aio->queued));
+	if (aio->loop)
+		loop_cancel(aio->loop, &aio->run_work);
 	aio->way->close(aio);
 	free(aio);
 }
@@ -153,6 +157,56 @@ static bool call_back(struct aio *aio)
 	return was_any;
 }
 
+/* Moves what the page cache can give or take at once. False: it cannot, or there is more to it. */
+static bool move_cached(struct aio *aio, struct aio_req *req)
+{
+	bool writes = req->op == AIO_WRITE, *is_refused = &aio->refuses_nowait[writes];
+
+	if (!req->is_quick || *is_refused)
+		return false;
+	aio->stats.calls++;
+	req->result = writes ? pwritev2(req->fd, req->iov, (int)req->nr_iov, (off_t)req->offset,
+					RWF_NOWAIT)
+			     : preadv2(req->fd, req->iov, (int)req->nr_iov, (off_t)req->offset,
+				       RWF_NOWAIT);
+	*is_refused = req->result < 0 && errno == EOPNOTSUPP;
+	return req->result > 0;
+}
+
+static void move_all_cached(struct aio *aio)
+{
+	list_for_each_safe (it, &aio->queued) {
+		if (!move_cached(aio, list_entry(it, struct aio_req, node)))
+			continue;
+		list_remove(it);
+		list_append(&aio->completed, it);
+	}
+}
+
+static void run_what_is_left(struct loop_work *w)
+{
+	aio_run(container_of(w, struct aio, run_work));
+}
+
+/* A thread that borrowed the loop does what is there at once, and leaves the rest to the loop. */
+static void run_borrowed(struct aio *aio)
+{
+	do
+		move_all_cached(aio);
+	while (call_back(aio));
+	if (!list_is_empty(&aio->queued))
+		loop_post(aio->loop, &aio->run_work, run_what_is_left);
+}
+
+static void run_owned(struct aio *aio)
+{
+	do {
+		if (!list_is_empty(&aio->queued))
+			aio->way->send(aio);
+		aio->way->reap(aio, false);
+	} while (call_back(aio) || (!aio->nr_in_flight && !list_is_empty(&aio->queued)));
+}
+
 void aio_run(struct aio *aio)
 {
 	if (aio->is_running)
@@ -160,11 +214,10 @@ void aio_run(struct aio *aio)
 	aio->is_running = true;
 	if (aio->begin)
 		aio->begin(aio->ctx);
-	do {
-		if (!list_is_empty(&aio->queued))
-			aio->way->send(aio);
-		aio->way->reap(aio, false);
-	} while (call_back(aio) || (!aio->nr_in_flight && !list_is_empty(&aio->queued)));
+	if (aio->loop && loop_is_borrowed(aio->loop))
+		run_borrowed(aio);
+	else
+		run_owned(aio);
 	aio->is_running = false;
 	if (aio->end)
 		aio->end(aio->ctx);

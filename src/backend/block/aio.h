@@ -44,7 +44,7 @@ struct aio_req {
 	enum aio_op op;
 	int fd;
 	int mode;      /* AIO_ALLOCATE */
-	bool is_quick; /* the system call hardly ever waits: it may be made at once */
+	bool is_quick; /* AIO_READ, AIO_WRITE: short, to or from the page cache */
 	uint64_t offset, len;
 	const struct iovec *iov; /* AIO_READ, AIO_WRITE; stays valid until done */
 	unsigned nr_iov;	 /* at most IOV_MAX */

@@ -6,6 +6,7 @@
 #define BACKEND_BLOCK_AIO_IMPL_H
 
 #include "backend/block/aio.h"
+#include "host/loop.h"
 
 /* A way: all on the loop's thread. */
 struct aio_way {
@@ -29,7 +30,9 @@ struct aio {
 	struct list queued, completed;
 	unsigned depth; /* of plugs */
 	bool is_running;
-	unsigned nr_in_flight; /* sent and not reaped */
+	unsigned nr_in_flight;	   /* sent and not reaped */
+	struct loop_work run_work; /* what a thread that borrowed the loop leaves to it */
+	bool refuses_nowait[2];	   /* reads, writes: a file system cannot say that it would wait */
 	struct aio_stats stats;
 	void (*begin)(void *ctx), (*end)(void *ctx); /* around callbacks, or NULL */
 	void *ctx;

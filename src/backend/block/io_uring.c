@@ -102,7 +102,7 @@ static void prepare(struct io_uring_sqe *sqe, struct aio_req *req)
 }
 
 /*
- * What goes to the page cache and nowhere else is done here: the ring would have a kernel thread do it,
+ * What is written to the page cache and nowhere else is done here: the ring would have a kernel thread do it,
  * one after another, each with a wake-up of ours.
  */
 static void do_quick(struct aio *aio)
@@ -110,7 +110,7 @@ static void do_quick(struct aio *aio)
 	list_for_each_safe (it, &aio->queued) {
 		struct aio_req *req = list_entry(it, struct aio_req, node);
 
-		if (!req->is_quick)
+		if (!req->is_quick || req->op != AIO_WRITE)
 			continue;
 		list_remove(it);
 		aio_perform(req);

@@ -94,10 +94,10 @@ static void finish(struct block_req *req, int rc)
 
 static void moved(struct aio_req *a);
 
-/* A short write to a file is a copy into the page cache, unless the host is short of memory. */
+/* A copy from or to the page cache, unless a read is not there or the host is short of memory. */
 static bool is_quick(const struct raw *r, const struct block_req *req)
 {
-	return req->op == BLOCK_WRITE && !r->is_direct && !r->is_device && req->len <= QUICK_MAX;
+	return !r->is_direct && !r->is_device && req->len <= QUICK_MAX;
 }
 
 static void move(struct block_req *req, const struct iovec *iov, unsigned nr, uint64_t offset)

@@ -73,7 +73,8 @@ static void is_done(struct block_req *req, int rc)
 		return;
 	}
 	/* A driver that never flushes counts on what is written being there. */
-	if (req->op == BLOCK_WRITE && !virtio_has_feature(&blk->virtio, VIRTIO_BLK_F_FLUSH)) {
+	if ((req->op == BLOCK_WRITE || req->op == BLOCK_WRITE_ZEROES) &&
+	    !virtio_has_feature(&blk->virtio, VIRTIO_BLK_F_FLUSH)) {
 		flush(r);
 		return;
 	}
@@ -273,6 +274,7 @@ static const struct virtio_ops blk_ops = {
 	.pci_class = 0x018000, /* mass storage, other */
 	.read_config = read_config,
 	.process = process,
+	.is_prompt = true,
 	.drain = drain,
 	.free = blk_free,
 };

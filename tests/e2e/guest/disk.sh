@@ -1,7 +1,8 @@
 #!/bin/sh
 # Init of the disk test. Words on the kernel's command line choose: disk=fio makes an ext4 on vda and
 # runs fio with verification on it; disk=write writes numbered blocks until the power is cut;
-# disk=check looks whether the file system is whole.
+# disk=check looks whether the file system is whole; disk=full writes vda until the host has no room left, and
+# goes on when there is some.
 mkdir -p /mnt
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -56,6 +57,19 @@ check)
 	cmp /bin/busybox /mnt/kept && echo "kept"
 	umount /mnt
 	/bin/e2fsck -fn /dev/vda >/dev/null 2>&1 && echo "whole"
+	;;
+full)
+	echo "=== full"
+	dd if=/dev/urandom of=/tmp/kept bs=64k count=128 2>/dev/null
+	dd if=/tmp/kept of=/dev/vda bs=64k oflag=direct conv=fsync 2>/dev/null || echo "not written"
+	dd if=/dev/zero bs=64k count=512 2>/dev/null | tr '\000' x >/tmp/more
+	dd if=/tmp/more of=/dev/vda bs=64k seek=128 oflag=direct conv=fsync 2>/dev/null || echo "full"
+	for _ in $(seq 60); do
+		dd if=/tmp/more of=/dev/vda bs=64k seek=128 oflag=direct conv=fsync 2>/dev/null && echo "went on" && break
+		sleep 0.5
+	done
+	dd if=/dev/vda bs=64k count=128 iflag=direct 2>/dev/null | cmp - /tmp/kept && echo "kept"
+	dd if=/dev/vda bs=64k skip=128 count=512 iflag=direct 2>/dev/null | cmp - /tmp/more && echo "whole"
 	;;
 esac
 poweroff -f

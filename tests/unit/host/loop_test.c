@@ -178,6 +178,62 @@ static void regular_file_cannot_be_watched(void **state)
 
 #define WITH_LOOP(test) cmocka_unit_test_setup_teardown(test, open_loop, close_loop)
 
+/* ---- borrowing ---- */
+
+static void *run_loop(void *arg)
+{
+	loop_run(loop);
+	return NULL;
+}
+
+static void note_call(void *ctx)
+{
+	note('c');
+}
+
+static void try_to_borrow(struct loop_work *w)
+{
+	note(loop_borrow(loop) ? 'x' : '-');
+}
+
+/* The loop's thread only waits, or is about to. */
+static void borrow(void)
+{
+	while (!loop_borrow(loop))
+		usleep(100);
+}
+
+static void who_borrows_a_loop_is_its_thread(void **state)
+{
+	struct loop_work a = {0}, stop = {0};
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, run_loop, NULL);
+	borrow();
+	assert_true(loop_is_borrowed(loop));
+	loop_call(loop, note_call, NULL); /* at once */
+	assert_string_equal(order, "c");
+	loop_post(loop, &a, note_a); /* wakes the loop's thread, which has to wait */
+	usleep(20000);
+	assert_string_equal(order, "c");
+	loop_give_back(loop);
+	loop_call(loop, note_call, NULL);
+	loop_post(loop, &stop, note_stop);
+	pthread_join(thread, NULL);
+	assert_string_equal(order, "cac.");
+}
+
+static void a_loop_that_runs_callbacks_is_not_lent(void **state)
+{
+	struct loop_work a = {0}, stop = {0};
+
+	loop_post(loop, &a, try_to_borrow);
+	loop_post(loop, &stop, note_stop);
+	loop_run(loop);
+	assert_string_equal(order, "-.");
+	assert_false(loop_is_borrowed(loop));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +243,8 @@ int main(void)
 		WITH_LOOP(timers_fire_by_deadline_and_not_when_disarmed),
 		WITH_LOOP(descriptors_are_watched_until_removed),
 		WITH_LOOP(regular_file_cannot_be_watched),
+		WITH_LOOP(who_borrows_a_loop_is_its_thread),
+		WITH_LOOP(a_loop_that_runs_callbacks_is_not_lent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

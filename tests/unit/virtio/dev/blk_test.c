@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,6 +21,8 @@
 struct fixture {
 	struct driver_host h;
 	struct driver_queue q;
+	struct block *image;
+	unsigned delay_ms; /* of each request */
 	char path[64];
 	gpa_t head, data, status;
 };
@@ -33,7 +36,8 @@ static void open_disk(struct fixture *f, bool is_read_only, uint64_t features)
 	loop = io_thread_loop(f->h.io);
 	struct block_params params = {
 		.path = f->path, .format = "raw", .is_read_only = is_read_only, .loop = loop};
-	struct block *b = block_open(&params, &err);
+	params.delay_ms = f->delay_ms;
+	struct block *b = f->image = block_open(&params, &err);
 	if (!b)
 		fail_msg("%s", err.text);
 	driver_connect(&f->h, virtio_blk_new(&(struct virtio_blk_params){.mem = f->h.mem,
@@ -184,6 +188,151 @@ static void zeroes_and_discards_clear(void **state)
 	}
 }
 
+/* ---- two vCPUs, a queue each ---- */
+
+#define ROUNDS 500
+
+struct vcpu {
+	struct fixture *f;
+	struct driver_queue q;
+	gpa_t head, data, status;
+	uint64_t sector;
+	unsigned nr_wrong;
+};
+
+static bool is_done_by(struct vcpu *v, uint32_t type)
+{
+	struct virtio_blk_outhdr head = {.type = type, .sector = v->sector};
+	struct driver_buffer chain[] = {{v->head, sizeof(head), false},
+					{v->data, 4096, type == VIRTIO_BLK_T_IN},
+					{v->status, 1, true}};
+
+	mem_write(v->f->h.mem, v->head, &head, sizeof(head));
+	return driver_request(&v->q, chain, 3) != UINT32_MAX &&
+	       *(uint8_t *)driver_ptr(&v->f->h, v->status, 1) == VIRTIO_BLK_S_OK;
+}
+
+/* What a vCPU wrote it reads, whatever the other one does. */
+static void *write_and_read(void *arg)
+{
+	struct vcpu *v = arg;
+	uint8_t *data = driver_ptr(&v->f->h, v->data, 4096);
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		if (i % 8 == 0) {
+			memset(data, (int)(i / 8 + v->q.index), 4096);
+			v->nr_wrong += !is_done_by(v, VIRTIO_BLK_T_OUT);
+		}
+		memset(data, 0xff, 4096);
+		v->nr_wrong += !is_done_by(v, VIRTIO_BLK_T_IN);
+		v->nr_wrong += data[0] != (uint8_t)(i / 8 + v->q.index) || data[4095] != data[0];
+	}
+	return NULL;
+}
+
+static void two_vcpus_use_a_queue_each(void **state)
+{
+	struct fixture *f = *state;
+	struct vcpu vcpus[2] = {0};
+	pthread_t threads[2];
+
+	open_disk(f, false, BIT64(VIRTIO_BLK_F_FLUSH) | BIT64(VIRTIO_BLK_F_MQ));
+	for (unsigned i = 0; i < 2; i++) {
+		struct vcpu *v = &vcpus[i];
+
+		*v = (struct vcpu){.f = f, .sector = i * 64};
+		if (i)
+			driver_init(&v->q, &f->h, i, 64);
+		else
+			v->q = f->q;
+		v->head = driver_alloc(&f->h, 16);
+		v->data = driver_alloc(&f->h, 4096);
+		v->status = driver_alloc(&f->h, 1);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, write_and_read, &vcpus[i]), 0);
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(vcpus[0].nr_wrong + vcpus[1].nr_wrong, 0);
+}
+
+static uint64_t count_flushes(struct fixture *f)
+{
+	struct block_stats stats;
+
+	block_get_stats(f->image, &stats);
+	return stats.requests[BLOCK_FLUSH];
+}
+
+static void what_a_driver_without_flushes_writes_is_flushed(void **state)
+{
+	struct fixture *f = *state;
+
+	open_disk(f, false, BIT64(VIRTIO_BLK_F_DISCARD) | BIT64(VIRTIO_BLK_F_WRITE_ZEROES));
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(unmap(f, VIRTIO_BLK_T_DISCARD, 0, 1, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(count_flushes(f), 0);
+	assert_int_equal(request(f, VIRTIO_BLK_T_OUT, 0, 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(count_flushes(f), 1);
+	assert_int_equal(unmap(f, VIRTIO_BLK_T_WRITE_ZEROES, 0, 1, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(count_flushes(f), 2);
+}
+
+/* After a reset nothing touches the guest's memory any more: what was in flight has ended before. */
+static void resets_wait_for_requests_in_flight(struct fixture *f, void (*reset)(struct fixture *f))
+{
+	struct virtio_blk_outhdr head = {.type = VIRTIO_BLK_T_IN};
+	struct driver_buffer chain[] = {
+		{f->head, sizeof(head), false}, {f->data, 4096, true}, {f->status, 1, true}};
+	uint8_t *status = driver_ptr(&f->h, f->status, 1);
+
+	mem_write(f->h.mem, f->head, &head, sizeof(head));
+	*status = 0xff;
+	driver_add(&f->q, chain, 3);
+	driver_notify(&f->q);
+	/* The device has it. */
+	for (unsigned i = 0; i < 5000; i++) {
+		struct block_stats stats;
+
+		block_get_stats(f->image, &stats);
+		if (stats.requests[BLOCK_READ])
+			break;
+		usleep(1000);
+	}
+	assert_int_equal(*status, 0xff);
+	reset(f);
+	assert_int_equal(*status, VIRTIO_BLK_S_OK);
+}
+
+static void reset_device(struct fixture *f)
+{
+	virtio_set_status(f->h.device, 0);
+}
+
+static void reset_queue(struct fixture *f)
+{
+	virtio_queue_reset(f->h.device, 0);
+	assert_false(virtio_queue_is_enabled(f->h.device, 0));
+}
+
+static void a_device_reset_waits_for_requests_in_flight(void **state)
+{
+	struct fixture *f = *state;
+
+	f->delay_ms = 300;
+	open_disk(f, false, 0);
+	resets_wait_for_requests_in_flight(f, reset_device);
+}
+
+static void a_queue_reset_waits_for_requests_in_flight(void **state)
+{
+	struct fixture *f = *state;
+
+	f->delay_ms = 300;
+	open_disk(f, false, BIT64(VIRTIO_F_RING_RESET));
+	resets_wait_for_requests_in_flight(f, reset_queue);
+}
+
 static void a_request_without_status_breaks_the_device(void **state)
 {
 	struct fixture *f = *state;
@@ -226,6 +375,10 @@ int main(void)
 		T(unknown_requests_are_unsupported),
 		T(the_serial_number_is_told),
 		T(zeroes_and_discards_clear),
+		T(two_vcpus_use_a_queue_each),
+		T(what_a_driver_without_flushes_writes_is_flushed),
+		T(a_device_reset_waits_for_requests_in_flight),
+		T(a_queue_reset_waits_for_requests_in_flight),
 		T(a_request_without_status_breaks_the_device),
 		T(the_configuration_space_says_what_there_is),
 	};
