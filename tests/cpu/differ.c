@@ -54,10 +54,7 @@ static uint32_t mxcsr_mask(const struct outcome *host, bool has_run)
 	return has_run || host->vector == VEC_XM ? UINT32_MAX : ~MXCSR_FLAGS;
 }
 
-/*
- * Where they are kept while an exception is pending only, being interrupted before it takes FDP away
- * if the instruction that raises it has no memory operand, and upper halves are not kept either.
- */
+/* Upper halves are not kept where pointers are only while an exception is pending. */
 static void compare_fpu_pointers(struct line *l, const struct xsave_area *host,
 				 const struct xsave_area *guest)
 {
@@ -65,8 +62,7 @@ static void compare_fpu_pointers(struct line *l, const struct xsave_area *host,
 
 	compare_u64(l, "fop", host->fop, guest->fop);
 	compare_u64(l, "fip", host->fip & mask, guest->fip & mask);
-	if (native_keeps_fpu_pointers() || host->fdp)
-		compare_u64(l, "fdp", host->fdp & mask, guest->fdp & mask);
+	compare_u64(l, "fdp", host->fdp & mask, guest->fdp & mask);
 }
 
 static void compare_fpu(struct line *l, const struct insn_row *row, const struct outcome *on_host,

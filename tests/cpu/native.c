@@ -345,7 +345,7 @@ int native_init(void)
 				   .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
 	struct itimerval tick = {.it_interval.tv_usec = NATIVE_TICK_US,
 				 .it_value.tv_usec = NATIVE_TICK_US};
-	struct itimerval second = {.it_interval.tv_sec = 1, .it_value.tv_sec = 1};
+	struct itimerval seconds = {.it_interval.tv_sec = 5, .it_value.tv_sec = 5};
 	uint8_t *read_only;
 
 	if ((native_xcr0() & 3) != 3)
@@ -367,7 +367,7 @@ int native_init(void)
 	for (unsigned n = 0; n < ARRAY_SIZE(signals); n++)
 		if (sigaction(signals[n], &action, NULL))
 			return -errno;
-	if (setitimer(ITIMER_PROF, &tick, NULL) || setitimer(ITIMER_REAL, &second, NULL))
+	if (setitimer(ITIMER_PROF, &tick, NULL) || setitimer(ITIMER_REAL, &seconds, NULL))
 		return -errno;
 	probe();
 	return 0;

@@ -44,7 +44,8 @@ void native_run(const struct trial *t, struct outcome *out);
 /* Calls fn in every tick from a signal handler, for the other side to see that it hangs. */
 /*
  * Ticks of CPU time; so many of them in a trial of microseconds mean a loop, although a busy machine
- * may charge some too many. A second of real time counts as half of that: nothing may sleep either.
+ * may charge some too many. Five seconds of real time count as half of that: nothing may sleep either,
+ * but a busy machine may leave a trial without CPU for a second or two.
  */
 #define NATIVE_TICK_US	4000
 #define NATIVE_PATIENCE 50

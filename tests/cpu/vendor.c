@@ -89,6 +89,20 @@ static bool is_unmasked_later(const struct generator *g, const struct trial *t,
 	return host->state.fpu.fsw & guest->state.fpu.fsw & FSW_ES && has_named(g, t, "fldcw");
 }
 
+/*
+ * FDP of an exception whose instruction has no memory operand is of an instruction before, if the
+ * machine did not switch to another program in between.
+ */
+static bool is_data_of_before(const struct generator *g, const struct trial *t,
+			      const struct outcome *host, const struct outcome *guest)
+{
+	struct met m;
+
+	return host->state.fpu.fsw & guest->state.fpu.fsw & FSW_ES &&
+	       host->state.fpu.fdp != guest->state.fpu.fdp &&
+	       find_at(g, t, guest->state.fpu.fip, &m) && m.row->attr & A_FPU && !m.p.is_mem;
+}
+
 static bool is_image(const struct met *m, const struct trial *t, const struct outcome *host)
 {
 	return m->p.is_mem && host->state.rip != t->in.rip &&
@@ -145,6 +159,10 @@ static const char *settle(const struct generator *g, const struct trial *t,
 		guest->state.fpu.fip = host->state.fpu.fip;
 		guest->state.fpu.fdp = host->state.fpu.fdp;
 		return "x87 pointers of an exception that FLDCW has unmasked";
+	}
+	if (is_data_of_before(g, t, host, guest)) {
+		guest->state.fpu.fdp = host->state.fpu.fdp;
+		return "FDP of an exception of an x87 instruction without memory operand";
 	}
 	return NULL;
 }

@@ -4,6 +4,7 @@
  * between blocks that have to be undone, code memory that is too small, interrupts and kicks in tight
  * loops. Every block is translated before its first run.
  */
+#include <cpuid.h>
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
@@ -376,6 +377,31 @@ static void accesses_far_apart_are_each_checked(void **state)
 	assert_int_equal(sys_guest_run(g), VEC_PF);
 	assert_int_equal(g->sregs.cr2, AT_DATA - 0x80000000ull);
 	assert_int_equal(g->ram[AT_DATA], 1);
+}
+
+/* The first of two accesses off one base is not aligned: a fault, but not of AMD's SHA instructions. */
+GUEST_CODE(not_aligned, ".code64\n"
+			"mov %cr4, %rax\n"
+			"or $0x200, %eax\n"
+			"mov %rax, %cr4\n"
+			"mov $0xb001, %eax\n"
+			"sha1msg1 (%rax), %xmm1\n"
+			"movups 7(%rax), %xmm0\n"
+			"movups %xmm0, 23(%rax)\n" REPORT(0x80));
+
+static void access_behind_one_not_aligned_is_checked(void **state)
+{
+	struct sys_guest *g = *state;
+	uint32_t eax, ebx = 0, ecx, edx;
+
+	__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx);
+	if (!(ebx >> FEAT_SHA % 32 & 1))
+		skip();
+	put64(g, AT_DATA + 8, 0x1122334455667788);
+	start(g, LOAD(g, not_aligned));
+	assert_int_equal(sys_guest_run(g), g->is_amd ? DONE : VEC_GP);
+	assert_int_equal(get64(g, AT_DATA + 24), g->is_amd ? 0x1122334455667788 : 0);
+	assert_translated(g);
 }
 
 /* ---- code memory ---- */
@@ -785,6 +811,7 @@ int main(void)
 		test(return_to_no_address_faults_at_the_return),
 		test(call_reads_its_target_before_it_stores),
 		test(accesses_far_apart_are_each_checked),
+		test(access_behind_one_not_aligned_is_checked),
 		test(code_memory_is_used_again),
 		test(kick_reaches_a_jump_to_itself),
 		test(kick_reaches_a_counted_loop),
