@@ -361,14 +361,15 @@ static bool moves_behind_itself(const struct run *run)
 	       has_repeated(run, "movs");
 }
 
-/* It ended between an instruction with undefined flags and what hides them. */
+/* It ended, with its code changed perhaps, between an instruction with undefined flags and what hides them. */
 static bool ends_unhidden(const struct run *run)
 {
 	for (unsigned n = 0; n < run->b.nr; n++) {
 		const struct piece *p = &run->b.pieces[n];
+		uint64_t behind = run->b.t.in.rip + run->b.at[n] + p->insn_len;
 
 		if (p->insn_len < p->len &&
-		    run->first.state.rip == run->b.t.in.rip + run->b.at[n] + p->insn_len)
+		    (run->first.state.rip == behind || run->other.state.rip == behind))
 			return true;
 	}
 	return false;
