@@ -95,21 +95,18 @@ script -qec "stty rows 33 cols 101; timeout 60 $bantam sandbox --accel soft -k $
 tr -d '\r' <"$work/out" | grep -qx '33 101' || fault "the terminal's size: $(cat "$work/out")"
 grep -q /dev/pts/0 "$work/out" || fault "no terminal: $(cat "$work/out")"
 
-# ---- bantam run alone ----
-{
-	for _ in $(seq 100); do
-		grep -q 'root@' "$work/console" 2>/dev/null && break
-		sleep 0.2
-	done
-	echo 'echo address $(ip -4 -o addr show eth0 | grep -c 10.0.2.15); grep nameserver /etc/resolv.conf; touch /here && echo written; exit 5'
-	sleep 2
-} | timeout -k 5 60 "$bantam" run --accel "${ACCEL:-soft}" --name "$name" -p quiet -k "$cloud" >"$work/console" 2>"$work/err"
+# ---- bantam run alone: what is typed before there is a shell waits for it ----
+mkfifo "$work/typed"
+exec 9<>"$work/typed"
+echo 'echo address $(ip -4 -o addr show eth0 | grep -c 10.0.2.15); grep nameserver /etc/resolv.conf; touch /here && echo written; exit 5' >&9
+timeout -k 5 60 "$bantam" run --accel "${ACCEL:-soft}" --name "$name" -p quiet -k "$cloud" >"$work/console" 2>"$work/err" <&9
 status=$?
 expect_status 0 "run on the host's files"
 sed 's/\r$//; s/\x1b\[[?0-9]*[a-z]//g; s/\r//g' <"$work/console" >"$work/console.txt"
 for line in 'address 1' 'nameserver 10.0.2.3' written 'bantam: the shell ended with status 5'; do
 	grep -q "^$line\$" "$work/console.txt" || fault "run: no line '$line': $(tail -n 20 "$work/console.txt")"
 done
+exec 9>&-
 [ ! -e /here ] || fault "run changed the host's /"
 
 # ---- roots that are folders ----
