@@ -18,7 +18,7 @@ exec 9<>"$work/typed"
 
 # see TEXT: waits until the console shows it.
 see() {
-	for _ in $(seq 900); do
+	for _ in $(seq 1500); do
 		grep -q "$1" "$work/log" && return
 		sleep 0.1
 	done
@@ -26,7 +26,7 @@ see() {
 	tail -n 20 "$work/log"
 }
 
-timeout -k 5 150 "$bantam" run --accel "${ACCEL:-soft}" -c 2 -m 512M -p quiet -k "$(kernel cloud-amd64)" -d "$work/root" \
+timeout -k 5 240 "$bantam" run --accel "${ACCEL:-soft}" -c 2 -m 512M -p quiet -k "$(kernel cloud-amd64)" -d "$work/root" \
 	>"$work/log" 2>"$work/err" <&9 &
 job=$!
 background="$background $job"
