@@ -19,6 +19,7 @@ static void end(void) __attribute__((noreturn));
 static void end(void)
 {
 	system_leave();
+	terminal_drain(1);
 	power_off();
 }
 
@@ -70,5 +71,6 @@ void init_main(void)
 
 		say("the shell ended with status ", decimal(digits, (unsigned long)status), NULL);
 	}
+	terminal_drain(1);
 	power_off();
 }

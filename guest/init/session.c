@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "session.h"
 
-#include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -14,8 +13,6 @@
 #include "shell.h"
 #include "sys.h"
 
-#define KERNEL_TCGETS	  0x5401
-#define KERNEL_TCSETS	  0x5402
 #define KERNEL_TIOCGPTN	  0x80045430
 #define KERNEL_TIOCSPTLCK 0x40045431
 
@@ -44,21 +41,6 @@ struct session {
 };
 
 /* ---- the channel ---- */
-
-static void make_raw(int fd)
-{
-	struct termios t;
-
-	if (sys(__NR_ioctl, fd, KERNEL_TCGETS, &t))
-		return;
-	t.c_iflag = 0;
-	t.c_oflag = 0;
-	t.c_lflag = 0;
-	t.c_cflag = CS8 | CREAD | CLOCAL | B115200;
-	t.c_cc[VMIN] = 1;
-	t.c_cc[VTIME] = 0;
-	sys(__NR_ioctl, fd, KERNEL_TCSETS, &t);
-}
 
 struct port_search {
 	const char *wanted;
@@ -115,7 +97,7 @@ struct session *session_open(const char *name)
 		return NULL;
 	}
 	if (is_path)
-		make_raw((int)fd);
+		terminal_set_up((int)fd, true);
 	struct session *s = allocate(sizeof(*s));
 	*s = (struct session){
 		.channel = (int)fd,
@@ -130,6 +112,7 @@ struct session *session_open(const char *name)
 void session_fail(struct session *s, const char *why)
 {
 	send(s, FRAME_FAILURE, why, strlen(why));
+	terminal_drain(s->channel);
 }
 
 /* Bytes of the next whole frame in the inbox, 0 when there is none. */
@@ -538,4 +521,5 @@ void session_end(struct session *s, int status)
 	uint32_t value = (uint32_t)status;
 
 	send(s, FRAME_EXIT, &value, sizeof(value));
+	terminal_drain(s->channel);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "shell.h"
 
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/ioctl.h>
 
 #include "lib.h"
 #include "sys.h"
@@ -30,10 +31,31 @@ void terminal_take(int fd)
 
 void terminal_set_window(int fd, struct window w)
 {
-	struct winsize size = {.ws_row = w.rows, .ws_col = w.columns};
+	uint16_t size[4] = {w.rows, w.columns}; /* struct winsize */
 
 	if (w.rows && w.columns)
-		sys(__NR_ioctl, fd, TIOCSWINSZ, &size);
+		sys(__NR_ioctl, fd, TIOCSWINSZ, size);
+}
+
+void terminal_set_up(int fd, bool is_raw)
+{
+	struct termios t;
+
+	if (sys(__NR_ioctl, fd, TCGETS, &t))
+		return;
+	t.c_cflag |= CRTSCTS;
+	if (is_raw) {
+		t.c_iflag = t.c_oflag = t.c_lflag = 0;
+		t.c_cflag = CS8 | CREAD | CLOCAL | CRTSCTS | B115200;
+		t.c_cc[VMIN] = 1;
+		t.c_cc[VTIME] = 0;
+	}
+	sys(__NR_ioctl, fd, TCSETS, &t);
+}
+
+void terminal_drain(int fd)
+{
+	sys(__NR_ioctl, fd, TCSBRK, 1);
 }
 
 static void open_console(const struct conf *c)
@@ -50,6 +72,7 @@ static void open_console(const struct conf *c)
 	if (conf_find(c, "window", &window))
 		terminal_set_window((int)fd, (struct window){(uint16_t)number(window.fields[1]),
 							     (uint16_t)number(window.fields[2])});
+	terminal_set_up((int)fd, false);
 	terminal_take((int)fd);
 }
 

@@ -5,6 +5,8 @@
 #ifndef INIT_SHELL_H
 #define INIT_SHELL_H
 
+#include <stdbool.h>
+
 #include "conf.h"
 #include "boot/initramfs/protocol.h"
 
@@ -15,6 +17,12 @@ int shell_run(const struct conf *c);
 void terminal_take(int fd);
 
 void terminal_set_window(int fd, struct window w);
+
+/* A serial line holds the sender up instead of losing what nobody reads yet. is_raw: bytes pass as they are. */
+void terminal_set_up(int fd, bool is_raw);
+
+/* Waits until what was written has left the machine: a power-off would lose it. */
+void terminal_drain(int fd);
 
 /* Of wait4(): the exit status as a shell tells it. */
 int status_of(int wait_status);

@@ -37,7 +37,8 @@ static int help_main(int argc, char **argv)
 static void help_describe(struct buf *out)
 {
 	buf_printf(out,
-		   "usage: bantam help [VERB]\n\nPrints what bantam, or one verb of it, does.\n");
+		   "usage: bantam help [VERB]\n\nPrints what bantam, or one verb of it, does.\n"
+		   "\nExamples:\n  bantam help\n  bantam help run\n");
 }
 
 const struct verb verb_help = {"help", "explain a verb", help_main, help_describe};

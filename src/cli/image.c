@@ -269,7 +269,12 @@ static void image_describe(struct buf *out)
 	buf_printf(out, "\n");
 	options_describe(&table, out);
 	buf_printf(out, "\nExit status: 0 success, 1 failure, 64 usage; check: 2 damaged, 3 leaks "
-			"only\n");
+			"only\n"
+			"\nExamples:\n"
+			"  bantam image create disk.qcow2 20G\n"
+			"  bantam image create -b debian.raw -F raw layer.qcow2\n"
+			"  bantam image convert -O raw disk.qcow2 disk.raw\n"
+			"  bantam image commit layer.qcow2 merged.raw\n");
 }
 
 static const struct image_command *find(const char *name)

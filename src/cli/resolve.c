@@ -118,8 +118,11 @@ static bool is_regular_file(const char *path)
 	return !stat(path, &st) && S_ISREG(st.st_mode);
 }
 
-/* The newest regular file a pattern matches, going by its name; to be freed. NULL: there is none. */
-static char *newest(const char *pattern)
+/*
+ * The newest regular file a pattern matches and this user may read, going by its name; to be freed.
+ * NULL: there is none. unreadable: the last one that may not be read, to be freed, if any.
+ */
+static char *newest(const char *pattern, char **unreadable)
 {
 	const char *found = NULL, *found_name = NULL;
 	glob_t paths;
@@ -129,8 +132,12 @@ static char *newest(const char *pattern)
 	for (size_t i = 0; i < paths.gl_pathc; i++) {
 		const char *name = strrchr(paths.gl_pathv[i], '/') + 1;
 
-		if (is_regular_file(paths.gl_pathv[i]) && !access(paths.gl_pathv[i], R_OK) &&
-		    (!found || strverscmp(name, found_name) > 0)) {
+		if (!is_regular_file(paths.gl_pathv[i]))
+			continue;
+		if (access(paths.gl_pathv[i], R_OK)) {
+			free(*unreadable);
+			*unreadable = mem_strdup(paths.gl_pathv[i]);
+		} else if (!found || strverscmp(name, found_name) > 0) {
 			found = paths.gl_pathv[i];
 			found_name = name;
 		}
@@ -140,41 +147,49 @@ static char *newest(const char *pattern)
 	return copy;
 }
 
-/* KT-22; then any kernel there is. */
-static int find_kernel(struct config *cfg, const struct host_facts *host, struct error *err)
+/* KT-22; then any kernel there is. Returns it, to be freed; places is then what was looked at. */
+static char *search_kernel(const struct host_facts *host, struct buf *places, char **unreadable)
 {
 	char vmlinuz[96], bzimage[96];
-	const char *const places[] = {"./bzImage", "arch/x86/boot/bzImage",
-				      "../../arch/x86/boot/bzImage", vmlinuz, bzimage};
-	struct buf list = {0};
+	const char *const fixed[] = {"./bzImage", "arch/x86/boot/bzImage",
+				     "../../arch/x86/boot/bzImage", vmlinuz, bzimage};
+	char *path = NULL;
 
 	snprintf(vmlinuz, sizeof(vmlinuz), "/boot/vmlinuz-%s", host->release);
 	snprintf(bzimage, sizeof(bzimage), "/boot/bzImage-%s", host->release);
-	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
-		if (is_regular_file(places[i])) {
-			buf_free(&list);
-			return config_set(cfg, "kernel.path", places[i], err);
-		}
-		buf_printf(&list, " %s", places[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(fixed); i++) {
+		if (is_regular_file(fixed[i]) && !access(fixed[i], R_OK))
+			return mem_strdup(fixed[i]);
+		buf_printf(places, " %s", fixed[i]);
 	}
-	for (unsigned i = 0; i < ARRAY_SIZE(host->kernels) && *host->kernels[i]; i++) {
-		char *path = newest(host->kernels[i]);
-
-		if (path) {
-			int rc = config_set(cfg, "kernel.path", path, err);
-
-			free(path);
-			buf_free(&list);
-			return rc;
-		}
-		buf_printf(&list, " %s", host->kernels[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(host->kernels) && *host->kernels[i] && !path; i++) {
+		path = newest(host->kernels[i], unreadable);
+		buf_printf(places, " %s", host->kernels[i]);
 	}
-	error_set(err, -EINVAL,
-		  "Fatal: could not find default kernel image in:%s; install "
-		  "linux-image-cloud-amd64 or name one with --kernel FILE",
-		  buf_text(&list));
-	buf_free(&list);
-	return -EINVAL;
+	return path;
+}
+
+static int find_kernel(struct config *cfg, const struct host_facts *host, struct error *err)
+{
+	struct buf places = {0};
+	char *unreadable = NULL;
+	char *path = search_kernel(host, &places, &unreadable);
+	int rc = path ? config_set(cfg, "kernel.path", path, err) : -EINVAL;
+
+	if (!path && unreadable)
+		error_set(err, rc,
+			  "Fatal: the kernel image %s is not for this user to read: run 'sudo "
+			  "chmod a+r %s', or name one with --kernel FILE",
+			  unreadable, unreadable);
+	else if (!path)
+		error_set(err, rc,
+			  "Fatal: could not find default kernel image in:%s; install "
+			  "linux-image-cloud-amd64 or name one with --kernel FILE",
+			  buf_text(&places));
+	free(path);
+	free(unreadable);
+	buf_free(&places);
+	return rc;
 }
 
 /* KT-23: the kernel's own build tree, when bantam is started inside it. Other files are passed

@@ -34,9 +34,6 @@
 
 #define MEMORY_WANTED GIB /* only what is touched is used */
 
-/* A serial line has no room to speak of behind it, and what does not fit is lost. */
-#define SERIAL_WINDOW 2048
-
 /* The self-tests of the crypto drivers are a fifth of a boot, and say nothing about the command. */
 #define KERNEL_PARAMS "quiet cryptomgr.notests"
 
@@ -405,13 +402,12 @@ static int run_guest(struct vm *vm, const struct guest_command_params *params, s
 static int make_guest(const struct sandbox_request *r, struct wires *w, struct error *err)
 {
 	const struct config *cfg = r->run.cfg;
-	bool is_serial = !strcmp(config_text(cfg, "init.session"), "serial");
 	struct link link = {.lock = PTHREAD_MUTEX_INITIALIZER};
 	struct guest_command_params params = {
 		.channel = w->channel[1],
 		.console = w->console[1],
 		.is_terminal = wants_terminal(r),
-		.stdin_window = is_serial ? SERIAL_WINDOW : STDIN_WINDOW,
+		.stdin_window = STDIN_WINDOW,
 		.timeout_ns = r->timeout_ns,
 		.over = guest_is_over,
 		.ctx = &link,

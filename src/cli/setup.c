@@ -22,7 +22,11 @@ static void setup_describe(struct buf *out)
 		   "\nMakes a root called NAME: the guest of 'bantam run -d NAME' sees this host's "
 		   "files, and what\nit changes of them is kept, for it alone, in\n"
 		   "${XDG_DATA_HOME:-~/.local/share}/bantam/NAME. Removing that folder undoes "
-		   "everything.\n");
+		   "everything.\n"
+		   "\nExamples:\n"
+		   "  bantam setup trial\n"
+		   "  bantam run -d trial\n"
+		   "  bantam sandbox -d trial -- apt-get install -y hello\n");
 }
 
 static int make_with_parents(char *path)

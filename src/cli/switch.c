@@ -191,7 +191,11 @@ static void switch_describe(struct buf *out)
 			 "until it is interrupted.\n\n");
 	options_describe(&table, out);
 	buf_printf(out, "\nQEMU connects to the same socket with "
-			"-netdev stream,id=n,addr.type=unix,addr.path=PATH\n");
+			"-netdev stream,id=n,addr.type=unix,addr.path=PATH\n"
+			"\nExamples:\n"
+			"  bantam switch /run/user/1000/lan &\n"
+			"  bantam run -n mode=socket,path=/run/user/1000/lan -d a.qcow2\n"
+			"  bantam run -n mode=socket,path=/run/user/1000/lan -d b.qcow2\n");
 }
 
 static int print_help(void)

@@ -2,10 +2,11 @@
 /*
  * The 16550A UART (National Semiconductor data sheet): FIFOs of sixteen, interrupt identification,
  * loopback, modem lines, break, receive time-out. The line has no speed: a byte written has left as
- * soon as the back end took it. Differences from the chip, all so that no output is lost: clearing
- * the transmit FIFO keeps bytes the back end has not taken yet, and so does a reset; and what a
- * driver writes without waiting for the transmitter (Linux's console does after ten milliseconds)
- * is queued. OUT2 does not gate the interrupt. Entered by vCPU threads and the main loop.
+ * soon as the back end took it. Differences from the chip, all so that nothing is lost: clearing the
+ * transmit FIFO keeps bytes the back end has not taken yet, and so does a reset; what a driver writes
+ * without waiting for the transmitter (Linux's console does after ten milliseconds) is queued; input
+ * waits until the driver wants it, and while it lowers RTS; turning the FIFOs on keeps the character
+ * that is there. OUT2 does not gate the interrupt. Entered by vCPU threads and the main loop.
  */
 #include "device/serial.h"
 
@@ -18,6 +19,9 @@
 
 /* Bytes written while the back end is full; a driver that waits never gets beyond sixteen. */
 #define TX_MAX 65536u
+
+/* Looks at the line status in a row: more than Linux takes while it finds and opens a port. */
+#define POLLS_FOR_INPUT 32u
 
 #define REG_DATA 0 /* RBR, THR; divisor low with DLAB */
 #define REG_IER	 1 /* divisor high with DLAB */
@@ -32,6 +36,7 @@
 #define IER_TRANSMIT BIT(1)
 #define IER_LINE     BIT(2)
 #define IER_MODEM    BIT(3)
+#define IER_ALL	     0x0fu
 
 #define IIR_NONE     0x01u
 #define IIR_MODEM    0x00u
@@ -90,6 +95,8 @@ struct serial {
 	bool tx_interrupt; /* the transmitter ran empty and nobody has looked yet */
 	bool has_timed_out;
 	bool is_input_held; /* the back end has bytes we refused */
+	bool has_used_rts;  /* RTS was up since the last reset: the driver knows of it */
+	uint32_t nr_polls;  /* looks at an idle line in a row, up to POLLS_FOR_INPUT */
 	bool is_paused;
 };
 
@@ -169,9 +176,23 @@ static void push_rx(struct serial *s, uint8_t data, uint8_t errors)
 		s->overrun = LSR_OVERRUN;
 }
 
+/*
+ * Whether the driver is there for input. What came earlier would go when it clears the FIFO as it
+ * opens the port. One without interrupts gives itself away by looking for a character again and again.
+ */
+static bool wants_input(const struct serial *s)
+{
+	if (s->mcr & MCR_LOOP)
+		return false;
+	if (!(s->ier & IER_RECEIVE))
+		return s->nr_polls == POLLS_FOR_INPUT;
+	/* All interrupts at once and no RTS ever: not in use, Linux looks whether this is a UART. */
+	return s->mcr & MCR_RTS || (!s->has_used_rts && s->ier != IER_ALL);
+}
+
 static void ask_for_input(struct serial *s)
 {
-	if (!s->is_input_held || s->rx.count || s->mcr & MCR_LOOP)
+	if (!s->is_input_held || s->rx.count || !wants_input(s))
 		return;
 	s->is_input_held = false;
 	char_read_more(s->params.chr);
@@ -222,6 +243,8 @@ static void flush_tx(struct serial *s)
 static void transmit(struct serial *s, uint8_t data)
 {
 	s->tx_interrupt = false;
+	if (s->nr_polls < POLLS_FOR_INPUT)
+		s->nr_polls = 0;
 	if (s->mcr & MCR_LOOP) {
 		push_rx(s, data, 0);
 		restart_timeout(s);
@@ -257,19 +280,22 @@ static void write_ier(struct serial *s, uint8_t value)
 {
 	uint8_t before = s->ier;
 
-	s->ier = value & 0x0f;
+	s->ier = value & IER_ALL;
 	if (s->ier & ~before & IER_TRANSMIT && !s->tx.len)
 		s->tx_interrupt = true;
+	s->nr_polls = 0;
+	ask_for_input(s);
 }
 
-/* Turning the FIFOs on or off empties them. */
 static void write_fcr(struct serial *s, uint8_t value)
 {
-	bool is_toggled = (value ^ s->fcr) & FCR_ENABLE;
+	bool is_turned_off = ~value & s->fcr & FCR_ENABLE;
 
 	s->fcr = value & FCR_ENABLE ? value & 0xc9 : 0;
-	if (is_toggled || value & FCR_CLEAR_RECEIVE)
+	if (is_turned_off || value & FCR_CLEAR_RECEIVE)
 		clear_rx(s);
+	else
+		restart_timeout(s);
 }
 
 static void write_lcr(struct serial *s, uint8_t value)
@@ -306,6 +332,7 @@ static void write_reg(struct serial *s, unsigned reg, uint8_t value)
 		break;
 	case REG_MCR:
 		s->mcr = value & 0x1f;
+		s->has_used_rts |= (value & (MCR_LOOP | MCR_RTS)) == MCR_RTS;
 		update_modem(s);
 		ask_for_input(s);
 		break;
@@ -332,6 +359,10 @@ static uint8_t read_lsr(struct serial *s)
 
 	s->overrun = 0;
 	uart_fifo_clear_errors(&s->rx);
+	if ((lsr & (LSR_READY | LSR_TX_EMPTY)) == LSR_TX_EMPTY && s->nr_polls < POLLS_FOR_INPUT) {
+		s->nr_polls++;
+		ask_for_input(s);
+	}
 	return lsr;
 }
 
@@ -398,7 +429,7 @@ static size_t receive(void *ctx, const void *data, size_t len)
 	size_t taken = 0;
 
 	pthread_mutex_lock(&s->lock);
-	if (!s->is_paused && !(s->mcr & MCR_LOOP)) {
+	if (!s->is_paused && wants_input(s)) {
 		taken = min(len, (size_t)rx_room(s));
 		for (size_t i = 0; i < taken; i++)
 			push_rx(s, bytes[i], 0);
@@ -453,6 +484,8 @@ static void reset(struct device *d)
 	pthread_mutex_lock(&s->lock);
 	s->ier = s->fcr = s->lcr = s->scr = 0;
 	s->mcr = 0;
+	s->has_used_rts = false;
+	s->nr_polls = 0;
 	s->overrun = 0;
 	s->divisor = 12;
 	s->modem_lines = MSR_CONNECTED;
@@ -509,6 +542,9 @@ static void state(struct device *d, struct state *st)
 	state_transmitter(s, st);
 	has_timed_out = s->has_timed_out;
 	state_bool(st, &has_timed_out);
+	state_bool(st, &s->has_used_rts);
+	state_u32(st, &s->nr_polls);
+	s->nr_polls = min(s->nr_polls, POLLS_FOR_INPUT);
 	if (state_is_loading(st)) {
 		restart_timeout(s);
 		s->has_timed_out = has_timed_out;

@@ -99,22 +99,68 @@ for way in --foreground ""; do
 	grep -q /dev/pts/0 "$work/out" || fault "no terminal: $(cat "$work/out")"
 done
 
-# ---- bantam run alone ----
-{
-	for _ in $(seq 100); do
-		grep -q 'root@' "$work/console" 2>/dev/null && break
-		sleep 0.2
-	done
-	echo 'echo address $(ip -4 -o addr show eth0 | grep -c 10.0.2.15); grep nameserver /etc/resolv.conf; touch /here && echo written; exit 5'
-	sleep 2
-} | timeout -k 5 60 "$bantam" run --accel "${ACCEL:-soft}" --name "$name" -p quiet -k "$cloud" >"$work/console" 2>"$work/err"
+# ---- bantam run alone: what is typed before there is a shell waits for it ----
+mkfifo "$work/typed"
+exec 9<>"$work/typed"
+echo 'echo address $(ip -4 -o addr show eth0 | grep -c 10.0.2.15); grep nameserver /etc/resolv.conf; touch /here && echo written; exit 5' >&9
+timeout -k 5 60 "$bantam" run --accel "${ACCEL:-soft}" --name "$name" -p quiet -k "$cloud" >"$work/console" 2>"$work/err" <&9
 status=$?
 expect_status 0 "run on the host's files"
 sed 's/\r$//; s/\x1b\[[?0-9]*[a-z]//g; s/\r//g' <"$work/console" >"$work/console.txt"
 for line in 'address 1' 'nameserver 10.0.2.3' written 'bantam: the shell ended with status 5'; do
 	grep -q "^$line\$" "$work/console.txt" || fault "run: no line '$line': $(tail -n 20 "$work/console.txt")"
 done
+exec 9>&-
 [ ! -e /here ] || fault "run changed the host's /"
+
+# ---- as a user without rights, a home or folders of its own ----
+user() {
+	if [ "$(id -u)" -eq 0 ]; then
+		setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+	else
+		"$@"
+	fi
+}
+chmod 711 "$work" "$TMPDIR"
+mkdir -p "$work/user/boot" "$work/user/lib/modules" "$work/user/rw"
+cp "$bantam" "$work/user/bantam"
+cp "$cloud" "$work/user/boot"
+cp -r "$(dirname "$cloud")/../lib/modules/${cloud##*/vmlinuz-}" "$work/user/lib/modules"
+[ "$(id -u)" -ne 0 ] || chown 65534:65534 "$work/user/rw"
+user_sandbox() {
+	user env -u HOME XDG_RUNTIME_DIR=/nonexistent XDG_DATA_HOME=/nonexistent TMPDIR=/nonexistent timeout -k 5 60 \
+		"$work/user/bantam" sandbox --accel "${ACCEL:-soft}" --name "$name" -k "$work/user/boot/${cloud##*/}" "$@"
+	status=$?
+}
+head -c 300000 /dev/urandom >"$work/user/bytes"
+(cd "$work/user/rw" && user_sandbox --rw . -- sh -c 'cat; echo error >&2; echo new >file; mkdir folder; pwd >folder/pwd; exit 42'; exit "$status") \
+	<"$work/user/bytes" >"$work/out" 2>"$work/err"
+status=$?
+expect_status 42 "a user without rights"
+cmp "$work/user/bytes" "$work/out" || fault "a user's bytes through stdin and stdout differ"
+[ "$(cat "$work/err")" = error ] || fault "a user's stderr is '$(cat "$work/err")'"
+[ "$(cat "$work/user/rw/file" "$work/user/rw/folder/pwd")" = "new"$'\n'"$(realpath "$work/user/rw")" ] || fault "a user's files are not there"
+[ "$(stat -c %u "$work/user/rw/file")" = "$(stat -c %u "$work/user/rw")" ] || fault "a user's file belongs to $(stat -c %u "$work/user/rw/file")"
+if [ "$(id -u)" -eq 0 ]; then
+	echo secret >"$work/user/secret"
+	chmod 600 "$work/user/secret"
+	user_sandbox -- sh -c 'cat "$1"; echo no >"$1"' sh "$work/user/secret" >"$work/out" 2>&1
+	grep -q '^secret$' "$work/out" && fault "a user's guest reads what the user may not"
+	[ "$(cat "$work/user/secret")" = secret ] || fault "a user's guest changed a file of root"
+fi
+# Kernels that only root may read, as some distributions have them.
+chmod 000 "$work/user/boot/${cloud##*/}"
+user_sandbox true 2>"$work/err"
+expect_status 125 "a kernel the user may not read"
+grep -q "kernel .*: Permission denied; .*sudo chmod a+r" "$work/err" || fault "no remedy: $(cat "$work/err")"
+mkdir -p "$work/user/cache/bantam/test"
+mv "$work/user/boot" "$work/user/cache/bantam/test"
+user env XDG_CACHE_HOME="$work/user/cache" "$work/user/bantam" run 2>"$work/err" </dev/null
+status=$?
+expect_status 4 "only kernels the user may not read"
+grep -q "the kernel image $work/user/cache/.* is not for this user to read: run 'sudo chmod a+r" "$work/err" ||
+	fault "no remedy: $(cat "$work/err")"
+rm -r "$work/user"
 
 # ---- roots that are folders ----
 "$bantam" setup kept 2>"$work/err" || fault "setup: $(cat "$work/err")"

@@ -39,6 +39,11 @@ int image_open(struct image *img, const char *role, const char *path, struct err
 	*img = (struct image){.role = role, .fd = -1};
 	/* Without O_NONBLOCK opening a FIFO would wait for a writer. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 && errno == EACCES)
+		return error_set(err, -EACCES,
+				 "%s %s: Permission denied; use a copy that this user may read, or "
+				 "run 'sudo chmod a+r' on it",
+				 role, path);
 	if (fd < 0)
 		return error_set_errno(err, -errno, "%s %s", role, path);
 	if (fstat(fd, &st) < 0) {

@@ -309,6 +309,85 @@ static void without_fifo_one_byte_is_held(void **state)
 	assert_int_equal(r(f, 0), 'b');
 }
 
+static void input_waits_for_the_driver(void **state)
+{
+	struct fixture *f = *state;
+
+	/* As Linux opens a port after its early console has used it: nothing typed before is lost. */
+	w(f, 4, 0x03);
+	type(f, "typed", 5);
+	for (unsigned i = 0; i < 8; i++) {
+		r(f, 5);
+		w(f, 0, 'x');
+	}
+	w(f, 4, 0x01);
+	w(f, 2, 0x07);
+	w(f, 2, 0x00);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(r(f, 5) & 1, 0);
+	w(f, 1, 0x05);
+	w(f, 2, 0x01);
+	feed(f->chr);
+	assert_int_equal(f->chr->in_len, 5);
+	w(f, 4, 0x0b);
+	feed(f->chr);
+	assert_int_equal(f->chr->in_len, 0);
+	assert_int_equal(r(f, 0), 't');
+}
+
+static void lowered_rts_holds_input(void **state)
+{
+	struct fixture *f = *state;
+
+	w(f, 2, 0xc1);
+	w(f, 4, 0x03);
+	w(f, 1, 0x01);
+	w(f, 4, 0x01);
+	type(f, "late", 4);
+	assert_int_equal(r(f, 5) & 1, 0);
+	fake_round_trip(serial_device(f->serial));
+	feed(f->chr);
+	assert_int_equal(f->chr->in_len, 4);
+	w(f, 4, 0x03);
+	feed(f->chr);
+	assert_int_equal(r(f, 0), 'l');
+}
+
+static void a_driver_without_rts_gets_input(void **state)
+{
+	struct fixture *f = *state;
+
+	type(f, "ab", 2);
+	w(f, 1, 0x0f); /* a probe */
+	feed(f->chr);
+	assert_int_equal(f->chr->in_len, 2);
+	w(f, 1, 0x01);
+	feed(f->chr);
+	w(f, 2, 0x01); /* the character that is there stays */
+	feed(f->chr);
+	assert_int_equal(r(f, 0), 'a');
+	feed(f->chr);
+	assert_int_equal(r(f, 0), 'b');
+}
+
+static void a_driver_that_polls_gets_input(void **state)
+{
+	struct fixture *f = *state;
+	unsigned nr = 0;
+
+	type(f, "ab", 2);
+	while (nr < 1000 && !(r(f, 5) & 1)) {
+		feed(f->chr);
+		nr++;
+	}
+	assert_in_range(nr, 9, 100);
+	assert_int_equal(r(f, 0), 'a');
+	w(f, 0, 'e');
+	feed(f->chr);
+	assert_int_equal(r(f, 5) & 1, 1);
+	assert_int_equal(r(f, 0), 'b');
+}
+
 static void loopback_turns_outputs_into_inputs(void **state)
 {
 	struct fixture *f = *state;
@@ -328,6 +407,9 @@ static void loopback_turns_outputs_into_inputs(void **state)
 	type(f, "z", 1); /* the outside is cut off */
 	assert_int_equal(f->chr->in_len, 1);
 	r(f, 0);
+	w(f, 1, 0x01);
+	feed(f->chr);
+	assert_int_equal(f->chr->in_len, 1);
 	w(f, 4, 0x00);
 	feed(f->chr);
 	assert_int_equal(r(f, 0), 'z');
@@ -418,6 +500,10 @@ int main(void)
 		T(time_out_is_four_characters),
 		T(long_paste_arrives_whole),
 		T(without_fifo_one_byte_is_held),
+		T(input_waits_for_the_driver),
+		T(lowered_rts_holds_input),
+		T(a_driver_without_rts_gets_input),
+		T(a_driver_that_polls_gets_input),
 		T(loopback_turns_outputs_into_inputs),
 		T(modem_changes_interrupt_and_reading_msr_ends_it),
 		T(break_raises_the_line_status_interrupt),
