@@ -141,7 +141,7 @@ static const struct option_row rows[] = {
 	{.letter = 'h', .name = "help", .apply = apply, .help = "print this"},
 };
 
-static const struct option_table table = {rows, ARRAY_SIZE(rows), take_word};
+static const struct option_table table = {.rows = rows, .nr = ARRAY_SIZE(rows), .bare = take_word};
 
 /* Options given that the subcommand does not take: the first one's name, or NULL. */
 static const char *misplaced_option(const struct image_command *c, const struct image_request *r)

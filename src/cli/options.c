@@ -127,6 +127,14 @@ static int parse_letters(const struct option_table *t, const char *letters, stru
 	return 0;
 }
 
+static const struct foreign_word *find_foreign(const struct option_table *t, const char *word)
+{
+	for (unsigned i = 0; t->foreign && i < t->foreign->nr; i++)
+		if (!strcmp(t->foreign->words[i].word, word))
+			return &t->foreign->words[i];
+	return NULL;
+}
+
 static bool is_option(const char *word)
 {
 	return word[0] == '-' && word[1];
@@ -136,8 +144,13 @@ static bool is_option(const char *word)
 static int parse_option(const struct option_table *t, const char *word, struct arguments *args,
 			void *ctx, struct error *err)
 {
-	return word[1] == '-' ? parse_long(t, word + 2, args, ctx, err)
-			      : parse_letters(t, word + 1, args, ctx, err);
+	if (word[1] == '-')
+		return parse_long(t, word + 2, args, ctx, err);
+	const struct foreign_word *foreign = find_foreign(t, word + 1);
+	if (foreign)
+		return error_set(err, EXIT_USAGE, "'%s' is an option of %s; here it is %s", word,
+				 t->foreign->system, foreign->instead);
+	return parse_letters(t, word + 1, args, ctx, err);
 }
 
 int options_parse(const struct option_table *table, int argc, char **argv, void *ctx,

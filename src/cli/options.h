@@ -24,11 +24,25 @@ struct option_row {
 	int (*apply)(void *ctx, const struct option_row *row, const char *value, struct error *err);
 };
 
+/* What users of another system write with one dash, and what it is here. */
+struct foreign_word {
+	const char *word, *instead;
+};
+
+struct foreign_words {
+	const char *system;
+	const struct foreign_word *words;
+	unsigned nr;
+};
+
+extern const struct foreign_words qemu_words;
+
 struct option_table {
 	const struct option_row *rows;
 	unsigned nr;
 	/* A word that is no option. Returns as apply. */
 	int (*bare)(void *ctx, const char *word, struct error *err);
+	const struct foreign_words *foreign; /* answered with what they are here; NULL: none */
 };
 
 /* argv[0] is the first argument. Returns 0, or the exit code of the first failure with err filled.

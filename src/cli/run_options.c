@@ -548,4 +548,4 @@ static const struct option_row rows[] = {
 };
 
 const struct option_table run_option_table = {
-	.rows = rows, .nr = ARRAY_SIZE(rows), .bare = take_word};
+	.rows = rows, .nr = ARRAY_SIZE(rows), .foreign = &qemu_words, .bare = take_word};

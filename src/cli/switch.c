@@ -78,7 +78,7 @@ static const struct option_row rows[] = {
 	{.letter = 'h', .name = "help", .apply = apply_help, .help = "print this"},
 };
 
-static const struct option_table table = {rows, ARRAY_SIZE(rows), take_path};
+static const struct option_table table = {.rows = rows, .nr = ARRAY_SIZE(rows), .bare = take_path};
 
 /* ---- running ---- */
 
