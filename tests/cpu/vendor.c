@@ -52,6 +52,15 @@ static bool is_gather(const struct met *m, const struct outcome *host, const str
 	       guest->vector == host->vector && guest->state.rip == host->state.rip;
 }
 
+/* SCAS or CMPS with a prefix: where it faults, the flags may be of an earlier element than the last. */
+static bool is_comparison(const struct met *m, const struct outcome *host,
+			  const struct outcome *guest)
+{
+	return m->row->attr & A_REP && IS_NAMED(m->row, "scas", "cmps") &&
+	       is_address_fault(host->vector) && guest->vector == host->vector &&
+	       guest->state.rip == host->state.rip;
+}
+
 static void settle_register(unsigned n, const struct outcome *host, struct outcome *guest)
 {
 	memcpy(guest->state.fpu.xmm[n], host->state.fpu.xmm[n], 16);
@@ -153,6 +162,11 @@ static const char *settle(const struct generator *g, const struct trial *t,
 		settle_register(m.p.reg, host, guest);
 		settle_register(m.p.vvvv, host, guest);
 		return "mask and destination of a gather that faults";
+	}
+	if (find_at(g, t, host->state.rip, &m) && is_comparison(&m, host, guest)) {
+		guest->state.rflags =
+			(guest->state.rflags & ~FLAGS_STATUS) | (host->state.rflags & FLAGS_STATUS);
+		return "flags of a repeated comparison that faults";
 	}
 	if (is_unmasked_later(g, t, host, guest)) {
 		guest->state.fpu.fop = host->state.fpu.fop;
