@@ -319,6 +319,44 @@ static bool is_code_address(uint64_t address)
 	return address - CODE_BASE < CODE_PAGES * PAGE || address - CODE_ALIAS < CODE_PAGES * PAGE;
 }
 
+/* Decodes from address at to address end: whether they meet, with something undefined on the way. */
+static bool leads_through_undefined(const struct run *run, const uint8_t *code, unsigned at,
+				    unsigned end)
+{
+	bool is_met = false;
+
+	while (at < end) {
+		struct insn i;
+		unsigned len = decode(code + at, end - at, CODE_64, run->g->features, 0, &i);
+
+		if (!len || i.row >= nr_insn_rows)
+			return false;
+		is_met |= row_is_undefined(&insn_rows[i.row]) && !is_as_drawn(run, code, at);
+		at += len;
+	}
+	return is_met;
+}
+
+#define INSN_LEN_MAX 15
+
+/*
+ * A jump by a register that happened to hold an address of code may lead into the middle of an
+ * instruction, and what stands there may leave flags undefined: nothing but flags differs then, at the
+ * end of such instructions.
+ */
+static bool ends_behind_undefined(const struct run *run, const uint8_t *code)
+{
+	uint64_t end = run->first.state.rip - run->b.t.in.rip - (run->first.vector == VEC_BP);
+	const char *text = run->line.text;
+
+	if (strncmp(text, " rflags=", 8) || strchr(text + 8, '=') || end >= CODE_MAX)
+		return false;
+	for (unsigned back = 1; back <= 2 * INSN_LEN_MAX && back <= end; back++)
+		if (leads_through_undefined(run, code, (unsigned)end - back, (unsigned)end))
+			return true;
+	return false;
+}
+
 /* Whether there is a string instruction with a prefix, of this name or, with NULL, any. */
 static bool has_repeated(const struct run *run, const char *name)
 {
@@ -389,9 +427,9 @@ static bool is_undefined(const struct run *run)
 	memcpy(other, code, sizeof(code));
 	memcpy(other, run->other.code, code_there(&run->b.t));
 	code[run->poke_at] = run->poke;
-	return ends_unhidden(run) || repeats_into_code(run) || moves_behind_itself(run) ||
-	       is_code_undefined(run, code) || is_code_undefined(run, first) ||
-	       is_code_undefined(run, other);
+	return ends_unhidden(run) || ends_behind_undefined(run, first) || repeats_into_code(run) ||
+	       moves_behind_itself(run) || is_code_undefined(run, code) ||
+	       is_code_undefined(run, first) || is_code_undefined(run, other);
 }
 
 /* Keeps the byte that is changed in the instruction it was in. */
