@@ -200,6 +200,13 @@ int mem_load(struct mem *m, gpa_t gpa, const void *src, size_t len)
 	return copy(m, gpa, (void *)src, len, COPY_IN_ROM);
 }
 
+void mem_prepare(void *slice, uint64_t len)
+{
+	uintptr_t from = ALIGN_DOWN((uintptr_t)slice, (uintptr_t)GUEST_PAGE_SIZE);
+
+	madvise((void *)from, (uintptr_t)slice + len - from, MADV_POPULATE_WRITE);
+}
+
 uint64_t mem_discard(struct mem *m, void *slice, uint64_t len)
 {
 	const uint8_t *first = slice;

@@ -92,6 +92,12 @@ void *mem_slice(struct mem *m, gpa_t gpa, uint64_t len, enum mem_access access);
 void mem_wrote(struct mem *m, gpa_t gpa, uint64_t len);
 
 /*
+ * Has the host provide the pages of a borrowed slice that is about to be written as a whole: one call
+ * instead of a fault for each. A host that cannot (before Linux 5.14) provides them one by one, later.
+ */
+void mem_prepare(void *slice, uint64_t len);
+
+/*
  * Gives the host pages inside a borrowed slice of RAM back to the host: they read as zeroes from now on
  * and take up memory again when they are touched. Bytes of a page that is only partly inside stay.
  * Returns how many bytes were given back: 0 when the host cannot, or for ROM.

@@ -183,6 +183,7 @@ int image_load(const struct image *img, uint64_t offset, uint64_t len, struct me
 		if (!host) {
 			ret = load_bounced(img, offset, piece, m, gpa, what, err);
 		} else {
+			mem_prepare(host, piece);
 			ret = read_piece(img, offset, host, piece, what, err);
 			mem_wrote(m, gpa, piece);
 		}
