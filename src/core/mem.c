@@ -40,45 +40,38 @@ void mem_free(struct mem *m)
 	free(m);
 }
 
-/* Maps size bytes of a new memfd inside a larger inaccessible reservation. */
+/*
+ * Maps zeroed memory inside a larger inaccessible reservation. It is private and anonymous because hosts
+ * give huge pages to that without being set up for it, and not to a memfd; a child must not get a copy.
+ */
 static int map_region(struct mem *m, unsigned slot, struct mem_region *r, struct error *err)
 {
 	uint64_t reserve;
-	int rc = 0;
 
 	if (add_overflows(r->size, HOST_ALIGN + 2 * GUEST_PAGE_SIZE, &reserve))
 		return error_set(err, -EINVAL, "guest memory of %llu bytes is too large",
 				 (unsigned long long)r->size);
-	int fd = memfd_create("guest-memory", MFD_CLOEXEC);
-	if (fd < 0)
-		return error_set_errno(err, -errno, "memfd_create");
-	if (ftruncate(fd, (off_t)r->size)) {
-		rc = error_set_errno(err, -errno, "guest memory of %llu MiB",
-				     (unsigned long long)(r->size / MIB));
-		goto close_fd;
-	}
 	uint8_t *base =
 		mmap(NULL, reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (base == MAP_FAILED) {
-		rc = error_set_errno(err, -errno,
-				     "reserving %llu MiB of address space for guest memory",
-				     (unsigned long long)(r->size / MIB));
-		goto close_fd;
-	}
+	if (base == MAP_FAILED)
+		return error_set_errno(err, -errno,
+				       "reserving %llu MiB of address space for guest memory",
+				       (unsigned long long)(r->size / MIB));
 	uint64_t lead = (r->gpa - (uintptr_t)(base + GUEST_PAGE_SIZE)) & (HOST_ALIGN - 1);
 	r->host = base + GUEST_PAGE_SIZE + lead;
-	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
-		 fd, 0) == MAP_FAILED) {
-		rc = error_set_errno(err, -errno, "mapping guest memory");
+	if (mprotect(r->host, r->size, PROT_READ | PROT_WRITE)) {
+		int rc = error_set_errno(err, -errno, "guest memory of %llu MiB",
+					 (unsigned long long)(r->size / MIB));
+
 		munmap(base, reserve);
-		goto close_fd;
+		return rc;
 	}
 	madvise(r->host, r->size, MADV_DONTDUMP);
+	madvise(r->host, r->size, MADV_DONTFORK);
+	madvise(r->host, r->size, MADV_HUGEPAGE);
 	m->mapping[slot].base = base;
 	m->mapping[slot].size = reserve;
-close_fd:
-	close(fd);
-	return rc;
+	return 0;
 }
 
 int mem_add_region(struct mem *m, gpa_t gpa, uint64_t size, bool is_rom, struct error *err)
@@ -221,7 +214,7 @@ uint64_t mem_discard(struct mem *m, void *slice, uint64_t len)
 			return 0;
 		uint64_t from = ALIGN_UP(at, (uint64_t)GUEST_PAGE_SIZE);
 		uint64_t to = ALIGN_DOWN(at + len, (uint64_t)GUEST_PAGE_SIZE);
-		if (from >= to || madvise(r->host + from, to - from, MADV_REMOVE))
+		if (from >= to || madvise(r->host + from, to - from, MADV_DONTNEED))
 			return 0;
 		mem_wrote(m, r->gpa + from, to - from);
 		return to - from;
@@ -236,7 +229,7 @@ void mem_clear_ram(struct mem *m)
 
 		if (r->is_rom)
 			continue;
-		if (madvise(r->host, r->size, MADV_REMOVE))
+		if (madvise(r->host, r->size, MADV_DONTNEED))
 			memset(r->host, 0, r->size);
 		mem_wrote(m, r->gpa, r->size);
 	}

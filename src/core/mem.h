@@ -55,8 +55,8 @@ struct mem *mem_new(void);
 void mem_free(struct mem *m); /* unmaps every region; NULL is fine */
 
 /*
- * Adds size bytes of zeroed memory at gpa, backed by a memfd of its own, sparse until touched,
- * with an inaccessible guard page on either side, and left out of core dumps.
+ * Adds size bytes of zeroed memory at gpa, of huge pages where the host has them, sparse until touched,
+ * with an inaccessible guard page on either side, and left out of core dumps and children.
  * Returns 0, -EINVAL (unaligned, empty or overlapping), -ENOSPC (MEM_REGIONS_MAX), or what the host
  * said.
  */

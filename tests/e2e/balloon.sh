@@ -26,7 +26,7 @@ await() {
 
 # Guest memory the process has on the host, in MiB.
 resident() {
-	awk '/RssShmem/ { print int($2 / 1024) }' "/proc/$vm/status"
+	awk '/^Size:/ { size = $2 } /^Rss:/ && size == 524288 { print int($2 / 1024) }' "/proc/$vm/smaps"
 }
 
 await '^=== filled'
