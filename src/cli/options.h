@@ -35,8 +35,6 @@ struct foreign_words {
 	unsigned nr;
 };
 
-extern const struct foreign_words qemu_words;
-
 struct option_table {
 	const struct option_row *rows;
 	unsigned nr;

@@ -16,6 +16,7 @@
 #include "cli/options_net.h"
 #include "cli/options_root.h"
 #include "cli/options_share.h"
+#include "cli/qemu_words.h"
 #include "config/config.h"
 
 static int set(struct config *cfg, const char *key, const char *value, struct error *err)

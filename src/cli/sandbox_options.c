@@ -168,7 +168,8 @@ int sandbox_options_parse(struct sandbox_request *r, int argc, char **argv, stru
 {
 	unsigned nr = ARRAY_SIZE(rows) + run_option_table.nr;
 	struct option_row *all = mem_alloc_zero(nr * sizeof(*all));
-	const struct option_table both = {.rows = all, .nr = nr};
+	const struct option_table both = {
+		.rows = all, .nr = nr, .foreign = run_option_table.foreign};
 	int used;
 
 	memcpy(all, rows, sizeof(rows));

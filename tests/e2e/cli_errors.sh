@@ -40,6 +40,7 @@ refuse $usage "unknown option '--memory-size'; the nearest known one is '--mem'"
 refuse $usage "unknown option '--kernl'; the nearest known one is '--kernel'" run --kernl=x
 refuse $usage "'-drive' is an option of QEMU; here it is -d FILE" run -drive file=x.img
 refuse $usage "'-nographic' is an option of QEMU; here it is no option: the console is this terminal" run -nographic
+refuse 125 "'-smp' is an option of QEMU; here it is -c N" sandbox -smp 2 true
 refuse $usage "unknown option '-z'; see 'bantam help run'" run -z
 refuse $usage "option '--mem' needs a value: SIZE[BKMGTP]" run --mem
 refuse $usage "option '--no-reboot' takes no value" run --no-reboot=1

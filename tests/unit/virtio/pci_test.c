@@ -220,6 +220,14 @@ static void enable_queue(struct fixture *x, struct driver_queue *r, unsigned ind
 	assert_int_equal(in16(b, x->common + VIRTIO_PCI_COMMON_Q_ENABLE), 1);
 }
 
+/* The driver is through with its set-up, and has one queue. */
+static void start_driver(struct fixture *x, struct driver_queue *r)
+{
+	negotiate(x);
+	enable_queue(x, r, 0);
+	set_status(x, VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
 static uint64_t doorbell(struct fixture *x, unsigned queue)
 {
 	out16(x->m.mmio, x->common + VIRTIO_PCI_COMMON_Q_SELECT, (uint16_t)queue);
@@ -344,9 +352,7 @@ static void without_msix_the_wire_tells_and_isr_takes_it_back(void **state)
 
 	set_up_with(&x, false, false);
 	line = &x.m.lines[SLOT % PCI_NR_INTX_LINES];
-	negotiate(&x);
-	enable_queue(&x, &r, 0);
-	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	start_driver(&x, &r);
 	ask(&x, &r, 1);
 	settle(&x);
 	assert_true(line->level);
@@ -414,9 +420,7 @@ static void queue_reset_disables_and_allows_another_setup(void **state)
 	struct driver_queue r;
 
 	set_up(&x);
-	negotiate(&x);
-	enable_queue(&x, &r, 0);
-	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	start_driver(&x, &r);
 	ask(&x, &r, 1);
 	out16(x.m.mmio, x.common + COMMON_QUEUE_RESET, 1);
 	assert_int_equal(in16(x.m.mmio, x.common + COMMON_QUEUE_RESET), 0);
@@ -532,9 +536,7 @@ static void driver_may_turn_mastering_on_after_it_is_ready(void **state)
 
 	set_up(&x);
 	set_command(&x.m, SLOT, 0, PCI_COMMAND_BUS_MASTER);
-	negotiate(&x);
-	enable_queue(&x, &r, 0);
-	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	start_driver(&x, &r);
 	post_request(&x, &r);
 	assert_false(driver_used(&r, &id, &len));
 	set_command(&x.m, SLOT, PCI_COMMAND_BUS_MASTER, 0);
@@ -551,9 +553,7 @@ static void pause_and_mastering_stop_queues_each(void **state)
 	uint32_t len;
 
 	set_up(&x);
-	negotiate(&x);
-	enable_queue(&x, &r, 0);
-	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	start_driver(&x, &r);
 	set_command(&x.m, SLOT, 0, PCI_COMMAND_BUS_MASTER);
 	x.dev->ops->pause(x.dev);
 	post_request(&x, &r);
@@ -576,9 +576,7 @@ static void mastering_follows_state_and_reset(void **state)
 	uint32_t len;
 
 	set_up(&x);
-	negotiate(&x);
-	enable_queue(&x, &r, 0);
-	set_status(&x, VIRTIO_CONFIG_S_DRIVER_OK);
+	start_driver(&x, &r);
 	set_command(&x.m, SLOT, 0, PCI_COMMAND_BUS_MASTER);
 	x.dev->ops->pause(x.dev);
 	struct buf saved = {0};
