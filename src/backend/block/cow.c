@@ -1,82 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Copy-on-write files of User Mode Linux: a header, a bitmap with a bit per sector, and the sectors
- * that were written, at the places they have on the disk; all others come from the backing file,
- * which must be as it was when the COW file was made. Versions 1 to 3 are read and written, version 3
- * is made. Bits are set in memory when the data has been written, and reach the file with a flush.
+ * Copy-on-write files of User Mode Linux (cow_format.h) as disks. Sectors that were not written come from
+ * the backing file, which must be as it was when the COW file was made. Bits of the bitmap are set in
+ * memory when the data has been written, and reach the file with a flush.
  */
-#include <endian.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
-#include <unistd.h>
 
 #include "backend/block/block_impl.h"
+#include "backend/block/cow_format.h"
 #include "base/buf.h"
 
-#define COW_MAGIC     0x4f4f4f4du
-#define PATH_V1	      256
-#define PATH_V3	      4096
-#define SECTOR_MAX    (64 * KIB)
-#define ALIGNMENT_MAX MIB
-#define NEW_ALIGNMENT 4096 /* UML's page size */
-#define BITMAP_UNIT   4096
-
-/* Version 1 is in the byte order of the machine that made it, the others are big-endian. */
-struct header_v1 {
-	uint32_t magic, version;
-	char backing[PATH_V1];
-	uint32_t mtime;
-	uint64_t size;
-	uint32_t sector_size;
-} __attribute__((packed));
-
-struct header_v2 {
-	uint32_t magic, version;
-	char backing[PATH_V3];
-	uint32_t mtime;
-	uint64_t size;
-	uint32_t sector_size;
-} __attribute__((packed));
-
-struct header_v3 {
-	uint32_t magic, version, mtime;
-	uint64_t size;
-	uint32_t sector_size, alignment, format;
-	char backing[PATH_V3];
-} __attribute__((packed));
-
-/* Written by 64-bit UML for some years, as its compiler laid it out. */
-struct header_v3_padded {
-	uint32_t magic, version;
-	uint64_t mtime, size;
-	uint32_t sector_size, alignment, format;
-	char backing[PATH_V3];
-	uint32_t padding;
-} __attribute__((packed));
-
-union header {
-	struct header_v1 v1;
-	struct header_v2 v2;
-	struct header_v3 v3;
-	struct header_v3_padded padded;
-};
-
-/* What any version says. */
-struct facts {
-	unsigned version;
-	char backing[PATH_V3 + 1];
-	uint64_t mtime, size, sector_size, alignment, header_len;
-};
+#define BITMAP_UNIT 4096
 
 struct cow {
 	struct block block;
 	struct block *file;
-	struct facts facts;
-	uint64_t bitmap_offset, bitmap_len, data_offset;
+	struct cow_facts facts;
 	uint8_t *bitmap;
 	uint64_t dirty_from, dirty_to; /* bytes of the bitmap */
 	struct list writes, waiting;   /* writes of whole sectors in flight; those that overlap */
@@ -89,86 +30,11 @@ static struct cow *cow_of(struct block *b)
 	return container_of(b, struct cow, block);
 }
 
-/* ---- the header ---- */
-
-static bool is_power_of_2(uint64_t x, uint64_t least, uint64_t most)
-{
-	return x >= least && x <= most && !(x & (x - 1));
-}
-
-static void take_v3(const union header *h, struct facts *f)
-{
-	f->mtime = be32toh(h->v3.mtime);
-	f->size = be64toh(h->v3.size);
-	f->sector_size = be32toh(h->v3.sector_size);
-	f->alignment = be32toh(h->v3.alignment);
-	f->header_len = sizeof(h->v3);
-	memcpy(f->backing, h->v3.backing, PATH_V3);
-	if (is_power_of_2(f->sector_size, BLOCK_SECTOR, SECTOR_MAX) && !h->v3.format &&
-	    is_power_of_2(f->alignment, 1, ALIGNMENT_MAX))
-		return;
-	f->mtime = be64toh(h->padded.mtime);
-	f->size = be64toh(h->padded.size);
-	f->sector_size = be32toh(h->padded.sector_size);
-	f->alignment = be32toh(h->padded.alignment);
-	f->header_len = sizeof(h->padded);
-	memcpy(f->backing, h->padded.backing, PATH_V3);
-}
-
-static int take_header(const union header *h, struct facts *f)
-{
-	bool is_native = h->v1.magic == COW_MAGIC;
-
-	memset(f, 0, sizeof(*f));
-	if (!is_native && be32toh(h->v1.magic) != COW_MAGIC)
-		return -EINVAL;
-	f->version = is_native ? h->v1.version : be32toh(h->v1.version);
-	switch (f->version) {
-	case 1:
-		f->mtime = h->v1.mtime;
-		f->size = h->v1.size;
-		f->alignment = f->sector_size = h->v1.sector_size;
-		f->header_len = sizeof(h->v1);
-		memcpy(f->backing, h->v1.backing, PATH_V1);
-		break;
-	case 2:
-		f->mtime = be32toh(h->v2.mtime);
-		f->size = be64toh(h->v2.size);
-		f->alignment = f->sector_size = be32toh(h->v2.sector_size);
-		f->header_len = sizeof(h->v2);
-		memcpy(f->backing, h->v2.backing, PATH_V3);
-		break;
-	case 3:
-		take_v3(h, f);
-		break;
-	default:
-		return -ENOTSUP;
-	}
-	if (!is_power_of_2(f->sector_size, BLOCK_SECTOR, SECTOR_MAX) ||
-	    !is_power_of_2(f->alignment, 1, ALIGNMENT_MAX) || !f->backing[0] ||
-	    f->size > (uint64_t)INT64_MAX / 2)
-		return -EINVAL;
-	return 0;
-}
-
-static void lay_out(struct cow *c)
-{
-	const struct facts *f = &c->facts;
-	uint64_t sectors = f->size / f->sector_size + (f->size % f->sector_size != 0);
-
-	c->bitmap_offset = f->version < 3 ? f->header_len : ALIGN_UP(f->header_len, f->alignment);
-	/* Old versions round down: their last sectors may have no bit, and are then never copied. */
-	c->bitmap_len = f->version < 3 ? (f->size + f->sector_size - 1) / (8 * f->sector_size)
-				       : sectors / 8 + (sectors % 8 != 0);
-	c->data_offset = ALIGN_UP(c->bitmap_offset + c->bitmap_len,
-				  f->version < 3 ? f->sector_size : f->alignment);
-}
-
 /* ---- the bitmap ---- */
 
 static bool has_sector(const struct cow *c, uint64_t sector)
 {
-	return sector / 8 < c->bitmap_len && c->bitmap[sector / 8] >> sector % 8 & 1;
+	return sector / 8 < c->facts.bitmap_len && c->bitmap[sector / 8] >> sector % 8 & 1;
 }
 
 static void mark_dirty(struct cow *c, uint64_t from, uint64_t to)
@@ -184,9 +50,9 @@ static void mark_dirty(struct cow *c, uint64_t from, uint64_t to)
 
 static void set_sectors(struct cow *c, uint64_t first, uint64_t end)
 {
-	for (uint64_t s = first; s < end && s / 8 < c->bitmap_len; s++)
+	for (uint64_t s = first; s < end && s / 8 < c->facts.bitmap_len; s++)
 		c->bitmap[s / 8] |= (uint8_t)(1u << s % 8);
-	mark_dirty(c, first / 8, min((end + 7) / 8, c->bitmap_len));
+	mark_dirty(c, first / 8, min((end + 7) / 8, c->facts.bitmap_len));
 }
 
 /* Bytes from offset on, at most len, that are all in the file or all not. */
@@ -285,7 +151,7 @@ static void submit_read(struct cow *c, struct block_req *req)
 		uint64_t there = backing && pos < backing->size ? min(n, backing->size - pos) : 0;
 
 		if (is_here)
-			read_part(r, c->file, c->data_offset + pos, pos, n);
+			read_part(r, c->file, c->facts.data_offset + pos, pos, n);
 		else if (there)
 			read_part(r, backing, pos, pos, there);
 		if (!is_here && there < n)
@@ -347,7 +213,7 @@ static void write_whole(struct cow_req *r)
 	if (r->tail_iov.iov_len)
 		r->iov[n++] = r->tail_iov;
 	r->whole = (struct block_req){.op = BLOCK_WRITE,
-				      .offset = r->c->data_offset + r->start,
+				      .offset = r->c->facts.data_offset + r->start,
 				      .len = r->end - r->start,
 				      .iov = r->iov,
 				      .nr_iov = n,
@@ -521,7 +387,7 @@ static void flush_step(struct cow_flush *f)
 	bool writes = f->steps_done == 1;
 
 	f->step = (struct block_req){.op = writes ? BLOCK_WRITE : BLOCK_FLUSH,
-				     .offset = writes ? f->c->bitmap_offset + f->from : 0,
+				     .offset = writes ? f->c->facts.bitmap_offset + f->from : 0,
 				     .len = writes ? f->to - f->from : 0,
 				     .iov = &f->iov,
 				     .nr_iov = 1,
@@ -544,7 +410,7 @@ static void start_flush(struct cow *c)
 	c->is_flushing = true;
 	if (c->dirty_from != c->dirty_to) {
 		f->from = ALIGN_DOWN(c->dirty_from, BITMAP_UNIT);
-		f->to = min(ALIGN_UP(c->dirty_to, BITMAP_UNIT), c->bitmap_len);
+		f->to = min(ALIGN_UP(c->dirty_to, BITMAP_UNIT), c->facts.bitmap_len);
 		f->iov = (struct iovec){mem_alloc_zero(f->to - f->from), f->to - f->from};
 		memcpy(f->iov.iov_base, c->bitmap + f->from, f->to - f->from);
 		c->dirty_from = c->dirty_to = 0;
@@ -593,7 +459,7 @@ static int cow_finish(struct block *b)
 		return 0;
 	int rc = raw_flush_now(c->file);
 	if (!rc)
-		rc = raw_write_now(c->file, c->bitmap_offset + from, c->bitmap + from, len);
+		rc = raw_write_now(c->file, c->facts.bitmap_offset + from, c->bitmap + from, len);
 	return rc ? rc : raw_flush_now(c->file);
 }
 
@@ -614,7 +480,7 @@ static int cow_map(struct block *b, uint64_t offset, uint64_t len, struct block_
 	*e = (struct block_extent){.offset = offset};
 	e->len = run_at(c, offset, len, &is_here);
 	e->is_allocated = e->has_host_offset = is_here;
-	e->host_offset = c->data_offset + offset;
+	e->host_offset = c->facts.data_offset + offset;
 	return 0;
 }
 
@@ -683,30 +549,22 @@ static int read_all(struct cow *c, const struct block_params *params, unsigned d
 		    struct error *err)
 {
 	uint64_t file_size = raw_file_size(c->file);
-	union header h;
-	int rc = raw_read_now(c->file, 0, &h, sizeof(h));
+	int rc = cow_facts_read(c->file, &c->facts, err);
 
 	if (rc)
-		return error_set_errno(err, rc, "%s", params->path);
-	rc = take_header(&h, &c->facts);
-	if (rc == -ENOTSUP)
-		return error_set(err, rc, "%s: version %u of COW files is not known, only 1 to 3",
-				 params->path, c->facts.version);
-	if (rc)
-		return error_set(err, rc, "%s: not a valid COW file", params->path);
-	lay_out(c);
+		return rc;
 	/* The bitmap is there as a whole, so the file's size limits what is allocated for it. */
-	if (!range_fits(c->bitmap_offset, c->bitmap_len, file_size))
+	if (!range_fits(c->facts.bitmap_offset, c->facts.bitmap_len, file_size))
 		return error_set(err, -EINVAL, "%s: not a valid COW file: its bitmap is cut off",
 				 params->path);
-	c->bitmap = mem_alloc_zero(c->bitmap_len);
-	rc = raw_read_now(c->file, c->bitmap_offset, c->bitmap, c->bitmap_len);
+	c->bitmap = mem_alloc_zero(c->facts.bitmap_len);
+	rc = raw_read_now(c->file, c->facts.bitmap_offset, c->bitmap, c->facts.bitmap_len);
 	if (rc)
 		return error_set_errno(err, rc, "%s", params->path);
 	c->block.size = ALIGN_UP(c->facts.size, BLOCK_SECTOR);
 	/* Sectors without a bit cannot be written. */
 	if (c->facts.version < 3)
-		c->block.size = min(c->block.size, c->bitmap_len * 8 * c->facts.sector_size);
+		c->block.size = min(c->block.size, c->facts.bitmap_len * 8 * c->facts.sector_size);
 	return params->without_backing ? 0 : open_backing(c, params, depth, err);
 }
 
@@ -731,67 +589,4 @@ struct block *cow_open(const struct block_params *params, struct aio *aio, unsig
 	if (!raw_is_device(file))
 		file->size = ALIGN_DOWN((uint64_t)INT64_MAX - MIB, BLOCK_SECTOR);
 	return &c->block;
-}
-
-/* ---- making one ---- */
-
-static int compose(const struct block_create_params *p, struct cow *c, struct header_v3 *h,
-		   struct error *err)
-{
-	char *beside = block_path_beside(p->path, p->backing), *path = realpath(beside, NULL);
-	struct stat st;
-	int rc = 0;
-
-	if (!path || stat(path, &st))
-		rc = error_set_errno(err, -errno, "%s: backing file %s", p->path, beside);
-	else if (!S_ISREG(st.st_mode))
-		rc = error_set(err, -EINVAL, "%s: backing file %s is no regular file", p->path,
-			       path);
-	else if (strlen(path) >= PATH_V3)
-		rc = error_set(err, -ENAMETOOLONG, "%s: backing file %s", p->path, path);
-	else if (p->size && p->size != (uint64_t)st.st_size)
-		rc = error_set(err, -EINVAL, "%s: a COW file has the size of its backing file",
-			       p->path);
-	if (!rc) {
-		*h = (struct header_v3){.magic = htobe32(COW_MAGIC),
-					.version = htobe32(3),
-					.mtime = htobe32((uint32_t)st.st_mtime),
-					.size = htobe64((uint64_t)st.st_size),
-					.sector_size = htobe32(BLOCK_SECTOR),
-					.alignment = htobe32(NEW_ALIGNMENT)};
-		memcpy(h->backing, path, strlen(path));
-		take_header((const union header *)(const void *)h, &c->facts);
-		lay_out(c);
-	}
-	free(beside);
-	free(path);
-	return rc;
-}
-
-int cow_create(const struct block_create_params *p, struct error *err)
-{
-	union header h = {0};
-	struct cow c = {0};
-
-	if (!p->backing)
-		return error_set(err, -EINVAL, "%s: a COW file needs a backing file", p->path);
-	int rc = compose(p, &c, &h.v3, err);
-	if (rc)
-		return rc;
-	int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | (p->may_replace ? 0 : O_EXCL);
-	int fd = open(p->path, flags, 0644);
-	if (fd < 0)
-		return error_set_errno(err, -errno, "%s", p->path);
-	rc = block_lock(fd, p->path, false, err);
-	off_t size = (off_t)(c.data_offset + c.facts.size);
-	if (!rc && (ftruncate(fd, 0) || ftruncate(fd, size) ||
-		    pwrite(fd, &h.v3, sizeof(h.v3), 0) != sizeof(h.v3))) {
-		rc = error_set_errno(err, errno ? -errno : -EIO, "%s", p->path);
-		if (!p->may_replace)
-			unlink(p->path);
-	}
-	if (!rc)
-		fremovexattr(fd, BLOCK_FORMAT_NOTE);
-	close(fd);
-	return rc;
 }
