@@ -48,7 +48,7 @@ got=$( (sleep 0.5; cat "$work/paste"; sleep 5) | timeout 60 "${run[@]}" "$guests
 got=$(timeout 60 "${run[@]}" "$guests/echo.elf" 2>/dev/null <"$work/early" | tr -d '\r' | tail -n 2 | tr '\n' ' ')
 [ "${got% }" = "$expected" ] || fault "paste from a file: '$got', not '$expected'"
 
-# 1 MB each way through the driver of a stock kernel. Whoever reads is slow to begin with in the guest, and
+# 2 MB each way through the driver of a stock kernel. Whoever reads is slow to begin with in the guest, and
 # stops again and again here.
 cat >"$work/line" <<'S'
 #!/bin/sh
@@ -58,8 +58,8 @@ mount -t proc proc /proc
 exec </dev/ttyS0
 stty raw -echo crtscts
 echo "=== ready"
-sleep 4
-dd bs=65536 count=16 iflag=fullblock 2>/dev/null >/data
+sleep 6
+dd bs=65536 count=32 iflag=fullblock 2>/dev/null >/data
 echo "=== sum $(sha256sum </data)"
 echo "=== data"
 cat /data
@@ -67,7 +67,7 @@ echo "=== end"
 stty raw >/dev/null # waits until all is out
 poweroff -f
 S
-head -c 786432 /dev/urandom | base64 -w 0 >"$work/data"
+head -c 1572864 /dev/urandom | base64 -w 0 >"$work/data"
 cloud=$(kernel cloud-amd64)
 initrd=$(initramfs "$work/line")
 mkfifo "$work/typed"
@@ -75,12 +75,12 @@ mkfifo "$work/typed"
 exec 9<>"$work/typed"
 (for _ in $(seq 300); do grep -q '=== ready' "$work/line.out" && break; sleep 0.1; done; exec cat "$work/data" >&9) &
 background="$background $!"
-timeout -k 5 60 "$bantam" run --accel "$accel" -c 1 -m 256M -p quiet --initrd "$initrd" "$cloud" 2>"$work/line.err" <&9 |
+timeout -k 5 120 "$bantam" run --accel "$accel" -c 1 -m 256M -p quiet --initrd "$initrd" "$cloud" 2>"$work/line.err" <&9 |
 	(sed -u '/=== ready/q'; for _ in 1 2 3 4; do head -c 65536; sleep 1; done; cat) >"$work/line.out"
 sent=$(sha256sum <"$work/data") sum=$(tr -d '\r' <"$work/line.out" | sed -n 's/^=== sum //p')
-[ "$sum" = "$sent" ] || fault "1 MB to the guest arrives as '$sum', not '$sent'"
-got=$(tr -d '\r' <"$work/line.out" | sed -n '/^=== data$/,/=== end$/p' | tail -n +2 | sed 's/=== end$//' | head -c 1048576 | sha256sum)
-[ "$got" = "$sent" ] || fault "1 MB from the guest is '$got', not '$sent'"
+[ "$sum" = "$sent" ] || fault "2 MB to the guest arrives as '$sum', not '$sent'"
+got=$(tr -d '\r' <"$work/line.out" | sed -n '/^=== data$/,/=== end$/p' | tail -n +2 | sed 's/=== end$//' | head -c 2097152 | sha256sum)
+[ "$got" = "$sent" ] || fault "2 MB from the guest is '$got', not '$sent'"
 exec 9>&-
 
 # On a terminal: the mode is raw while it runs, Ctrl-a x leaves, and the mode comes back.
