@@ -76,6 +76,18 @@ static bool is_misaligned_mode(const struct met *m, const struct outcome *host,
 	       guest->vector == VEC_GP && host->state.fpu.mxcsr & MXCSR_MM;
 }
 
+/* A hypervisor that answers INT1 itself may tell where it is, not where it ends. */
+static bool is_int1(const struct met *m, const struct outcome *host, const struct outcome *guest)
+{
+	return IS_NAMED(m->row, "int1") && host->vector == VEC_DB && guest->vector == VEC_DB;
+}
+
+/* Not known in 64-bit code (APM vol. 3), but some hypervisors run it for guests of both vendors. */
+static bool is_sysexit(const struct met *m, const struct outcome *host, const struct outcome *guest)
+{
+	return IS_NAMED(m->row, "sysexit") && host->vector == VEC_GP && guest->vector == VEC_UD;
+}
+
 /* Whether an instruction of this name is in the trial. */
 static bool has_named(const struct generator *g, const struct trial *t, const char *name)
 {
@@ -153,6 +165,14 @@ static const char *settle(const struct generator *g, const struct trial *t,
 	if (find_at(g, t, guest->state.rip, &m) && is_misaligned_mode(&m, host, guest)) {
 		*guest = *host;
 		return "the guest's model has no MXCSR.MM";
+	}
+	if (find_at(g, t, host->state.rip, &m) && is_int1(&m, host, guest)) {
+		guest->state.rip = host->state.rip;
+		return "where a virtual machine's INT1 is";
+	}
+	if (find_at(g, t, host->state.rip, &m) && is_sysexit(&m, host, guest)) {
+		*guest = *host;
+		return "SYSEXIT in a virtual machine";
 	}
 	if (find_at(g, t, t->in.rip, &m) && is_image(&m, t, host))
 		return settle_image(g, &m, t, host, guest)

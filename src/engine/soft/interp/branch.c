@@ -95,11 +95,11 @@ RET_FORMS(32)
 		int##bits##_t low = (int##bits##_t)LOAD(bits);                                  \
 		int##bits##_t high;                                                             \
                                                                                                 \
-		if (index < low)                                                                \
+		if (index < low && !cpu_has(c, FEAT_AMD))                                       \
 			cpu_fault(c, i, VEC_BR);                                                \
 		high = (int##bits##_t)mmu_load##bits(c, i,                                      \
 						     ea_plus(c, i, bits / 8, bits / 8, false)); \
-		if (index > high)                                                               \
+		if (index < low || index > high)                                                \
 			cpu_fault(c, i, VEC_BR);                                                \
 		NEXT(c, i);                                                                     \
 	}

@@ -44,9 +44,14 @@ void x_push_S_16(struct cpu *c, const struct insn *i)
 	NEXT(c, i);
 }
 
-/* Of the four bytes two are written. */
+/* Of the four bytes two are written, on AMD's CPUs all. */
 void x_push_S_32(struct cpu *c, const struct insn *i)
 {
+	if (cpu_has(c, FEAT_AMD)) {
+		stack_push_near32(c, i, pushed_selector(c, i));
+		NEXT(c, i);
+		return;
+	}
 	mmu_store16(c, i, stack_at(c, i, c->gpr[RSP] - 4, 2, true), pushed_selector(c, i));
 	stack_adjust(c, -4);
 	NEXT(c, i);
