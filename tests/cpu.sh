@@ -12,12 +12,13 @@ start=$SECONDS
 if [ "${1:-}" = blocks ]; then
 	"$compare" --blocks $((blocks / 2)) --seed "$seed" &
 	first=$!
-	other=$("$compare" --blocks $((blocks - blocks / 2)) --seed $((seed + 1)))
+	other=$("$compare" --sites --blocks $((blocks - blocks / 2)) --seed $((seed + 1)))
 	status=$?
 else
 	"$compare" &
 	first=$!
-	other=$("$compare" --translate && "$compare" --blocks "$blocks" --seed "$seed")
+	other=$("$compare" --translate && "$compare" --blocks $((blocks / 2)) --seed "$seed" &&
+		"$compare" --sites --blocks $((blocks / 2)) --seed $((seed + 1)))
 	status=$?
 fi
 wait "$first" || status=1

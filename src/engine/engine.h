@@ -34,6 +34,7 @@ struct engine_options {
 	bool is_interpreter;	   /* soft: without the translator */
 	uint64_t code_cache_size;  /* soft: bytes of translated code to keep; 0 = default */
 	unsigned heat;		   /* soft: runs of a block before its translation; 0 = default */
+	bool has_sites_always;	   /* soft: all translated accesses remember their page at once */
 	bool has_perf_map;	   /* soft: names translated code in /tmp/perf-PID.map */
 	const char *code_listing;  /* soft: file that shows translated code; NULL: none */
 	/*

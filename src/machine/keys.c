@@ -81,6 +81,12 @@ static const struct config_key keys[] = {
 	 .max = 10000,
 	 .fallback = "40",
 	 .help = "runs of a block of guest code before it is translated"},
+	{.name = "soft.sites",
+	 .type = CONFIG_ENUM,
+	 .choices = "hot always",
+	 .fallback = "hot",
+	 .help = "memory accesses of translated code that remember their page: those of hot user "
+		 "code, or all"},
 
 	{.name = "soft.perf_map",
 	 .type = CONFIG_BOOL,

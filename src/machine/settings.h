@@ -31,6 +31,7 @@ struct settings {
 	bool soft_translate;
 	uint64_t soft_code_cache; /* bytes */
 	unsigned soft_heat;
+	bool soft_sites_always;
 	bool soft_has_perf_map;
 	char *soft_listing; /* NULL: none */
 	char *trace_file;   /* NULL: none */

@@ -30,7 +30,7 @@ struct options {
 	unsigned count;
 	long trial; /* only this one, or -1 */
 	const char *row, *accel;
-	bool is_verbose, is_translated;
+	bool is_verbose, is_translated, has_sites;
 	struct blocks_options blocks; /* count 0: rows are compared */
 };
 
@@ -239,7 +239,7 @@ static int compare_all(const struct options *o)
 	decode_init();
 	BUG_ON(nr_insn_rows > ROWS_MAX);
 	g.fs_base = native_fs_base();
-	guest = guest_new(o->accel, o->is_translated, g.fs_base, native_xcr0(), &err);
+	guest = guest_new(o->accel, o->is_translated, o->has_sites, g.fs_base, native_xcr0(), &err);
 	if (!guest) {
 		fprintf(stderr, "compare: no guest: %s\n", err.text);
 		return 1;
@@ -295,8 +295,8 @@ static int compare_blocks(const struct options *o)
 	}
 	decode_init();
 	g.fs_base = native_fs_base();
-	both.interpreter = guest_new(o->accel, false, g.fs_base, native_xcr0(), &err);
-	both.translator = guest_new(o->accel, true, g.fs_base, native_xcr0(), &err);
+	both.interpreter = guest_new(o->accel, false, false, g.fs_base, native_xcr0(), &err);
+	both.translator = guest_new(o->accel, true, o->has_sites, g.fs_base, native_xcr0(), &err);
 	if (!both.interpreter || !both.translator) {
 		fprintf(stderr, "compare: no guest: %s\n", err.text);
 		return 1;
@@ -334,11 +334,17 @@ static bool parse_length(const char *text, struct blocks_options *o)
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{"seed", required_argument, NULL, 's'},	  {"count", required_argument, NULL, 'c'},
-		{"row", required_argument, NULL, 'r'},	  {"trial", required_argument, NULL, 't'},
-		{"accel", required_argument, NULL, 'a'},  {"translate", no_argument, NULL, 'T'},
-		{"blocks", required_argument, NULL, 'b'}, {"length", required_argument, NULL, 'l'},
-		{"verbose", no_argument, NULL, 'v'},	  {0},
+		{"seed", required_argument, NULL, 's'},
+		{"count", required_argument, NULL, 'c'},
+		{"row", required_argument, NULL, 'r'},
+		{"trial", required_argument, NULL, 't'},
+		{"accel", required_argument, NULL, 'a'},
+		{"translate", no_argument, NULL, 'T'},
+		{"blocks", required_argument, NULL, 'b'},
+		{"length", required_argument, NULL, 'l'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"sites", no_argument, NULL, 'S'},
+		{0},
 	};
 	struct options o = {
 		.seed = 1,
@@ -367,6 +373,8 @@ int main(int argc, char **argv)
 			o.accel = optarg;
 		else if (c == 'T')
 			o.is_translated = true;
+		else if (c == 'S')
+			o.has_sites = true;
 		else if (c == 'v')
 			o.is_verbose = true;
 		else if (c == 'b')

@@ -175,11 +175,13 @@ static int set_system_state(struct guest *g, uint64_t fs_base)
 	return r ? r : engine_vcpu_set_xcrs(g->vcpu, &xcrs);
 }
 
-struct guest *guest_new(const char *accel, bool is_translated, uint64_t fs_base, uint64_t xcr0,
-			struct error *err)
+struct guest *guest_new(const char *accel, bool is_translated, bool has_sites, uint64_t fs_base,
+			uint64_t xcr0, struct error *err)
 {
-	struct engine_options options = {
-		.kvm_device = "/dev/kvm", .is_interpreter = !is_translated, .heat = 1};
+	struct engine_options options = {.kvm_device = "/dev/kvm",
+					 .is_interpreter = !is_translated,
+					 .heat = 1,
+					 .has_sites_always = has_sites};
 	struct guest *g = calloc(1, sizeof(*g));
 	struct cpuid_table *cpuid = calloc(1, sizeof(*cpuid));
 	int r;

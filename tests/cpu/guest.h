@@ -12,9 +12,10 @@
 struct guest;
 
 /* fs_base: see native_fs_base(). xcr0: what the guest's operating system would enable.
- * is_translated: on the soft engine every block is translated before its first run. */
-struct guest *guest_new(const char *accel, bool is_translated, uint64_t fs_base, uint64_t xcr0,
-			struct error *err);
+ * is_translated: on the soft engine every block is translated before its first run;
+ * has_sites: all its accesses with sites. */
+struct guest *guest_new(const char *accel, bool is_translated, bool has_sites, uint64_t fs_base,
+			uint64_t xcr0, struct error *err);
 void guest_free(struct guest *g);
 
 /* The feature words of its CPUID, as decode() wants them. */

@@ -66,6 +66,7 @@ if [ "$accel" = soft ]; then
 	done
 	# Everything at once: each block from its first run on.
 	check cloud-2-heat-1 "$cloud" "$gz" 2 512 -o soft.heat=1
+	check cloud-2-sites "$cloud" "$gz" 2 512 -o soft.sites=always
 fi
 tools/extract-vmlinux "$cloud" "$work/cloud.elf" || fault "no ELF inside the cloud kernel"
 tools/extract-vmlinux "$generic" "$work/generic.elf" || fault "no ELF inside the generic kernel"

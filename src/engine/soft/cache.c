@@ -386,9 +386,9 @@ static void prepare_translation(const struct block_cache *bc, struct block *b)
 {
 	b->translation = NULL;
 	b->heat = 0;
-	b->scattered = 0;
+	b->in_conflict = b->scattered = 0;
 	b->run_failures = 0;
-	b->has_no_runs = false;
+	b->is_hot = b->has_no_runs = false;
 	list_init(&b->incoming);
 	b->first = b->insns[0].exec;
 	if (!bc->vm->code)
@@ -501,6 +501,26 @@ void block_scattered(struct cpu *c)
 		       c->scattered_site & SITE_SPLITS);
 	pthread_mutex_unlock(&bc->lock);
 	c->scattered_site = 0;
+}
+
+void block_conflict(struct cpu *c)
+{
+	struct block_cache *bc = c->vm->blocks;
+
+	pthread_mutex_lock(&bc->lock);
+	code_conflict(c->vm->code, c->conflict);
+	pthread_mutex_unlock(&bc->lock);
+	c->conflict = NULL;
+}
+
+void block_hot(struct cpu *c)
+{
+	struct block_cache *bc = c->vm->blocks;
+
+	pthread_mutex_lock(&bc->lock);
+	code_hot(c->vm->code, c->hot);
+	pthread_mutex_unlock(&bc->lock);
+	c->hot = NULL;
 }
 
 /* After so many runs of accesses that were not to be had, every access has a check of its own. */

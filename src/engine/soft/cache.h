@@ -37,11 +37,19 @@ struct block {
 	exec_fn first; /* of insns[0], whose exec may be x_heat() or x_translated() */
 	_Atomic uint16_t heat;
 	uint16_t run_failures;
+	bool is_hot;	       /* its accesses have sites */
 	bool has_no_runs;      /* of accesses, because they cross pages too often */
+	uint64_t in_conflict;  /* instructions whose accesses have sites in any case, a bit each */
 	uint64_t scattered;    /* instructions whose accesses are all over memory, a bit each */
 	struct list page_node; /* blocks of the same page */
 	struct insn insns[];   /* nr + 1 */
 };
+
+/* Of instruction n in block.in_conflict and block.scattered; one behind the block's own has none. */
+static inline uint64_t insn_bit(unsigned n)
+{
+	return n < BLOCK_INSNS_MAX ? BIT64(n) : 0;
+}
 
 struct block_cache;
 struct engine_vm_stats;
@@ -72,6 +80,12 @@ void block_make_hot(struct cpu *c, struct block *b);
 
 /* The site c->scattered_site - 1 of translated code has been found to be scattered. */
 void block_scattered(struct cpu *c);
+
+/* c->hot has been run often. */
+void block_hot(struct cpu *c);
+
+/* The access of c->conflict is to have a site. */
+void block_conflict(struct cpu *c);
 
 /*
  * c came from translated code by c->link, and b is the block it wanted: joins them. Or it came from

@@ -22,6 +22,8 @@ struct soft_vm;
 struct lapic;
 struct block;
 struct link;
+struct record;
+struct translation;
 
 /* ---- software TLB (mmu.h) ---- */
 
@@ -297,6 +299,25 @@ struct cpu {
 	uint64_t site_times[NR_SITES];
 #define SITE_SPLITS BIT(31)
 	uint32_t scattered_site; /* one that was found to be so, plus 1; or its runs cross pages */
+				 /*
+	 * Accesses of user code are looked up in the TLB until their block has run HOT_RUNS times between
+	 * two flushes of sites; then it is translated again, with sites (code_hot()). Translations share
+	 * the counters, which count down.
+	 */
+#define RUN_COUNTERS 512
+#define HOT_RUNS     8192
+	uint32_t runs_left[RUN_COUNTERS];
+	/*
+	 * Two pages that take the same entry of the TLB from each other: how often one was taken, and when
+	 * the count was last a multiple of CONFLICTS_MANY. If that is not long ago, the access that did it
+	 * last gets a site (code_conflict()).
+	 */
+#define CONFLICTS_MANY 64
+	const struct tlb_entry *tlb_filled; /* last; set to NULL by who wants to know */
+	uint32_t tlb_conflicts;
+	uint64_t conflicts_time;
+	const struct record *conflict; /* the access; valid until the next safe point */
+	struct translation *hot;       /* one that has become so; valid until the next safe point */
 	struct link *link; /* by which it went to the run loop; valid until the next safe point */
 	struct block *failed_run; /* one whose run of accesses crosses pages; as link */
 	bool interpret_once;	  /* the block at rip, whatever translation it has */

@@ -211,6 +211,8 @@ static void fill_entry(struct cpu *c, enum tlb_mode mode, gva_t va, const struct
 	struct tlb *tlb = c->tlbs[mode];
 	uint64_t tag = va & PAGE_MASK_64;
 
+	if (e->tag_read != TLB_NONE && e->tag_read != tag)
+		c->tlb_conflicts++;
 	atomic_store_explicit(&e->tag_write, TLB_NONE, memory_order_relaxed);
 	e->tag_read = walk_allows(c, w, mode, ACCESS_READ) ? tag : TLB_NONE;
 	e->tag_fetch = walk_allows(c, w, mode, ACCESS_FETCH) ? tag : TLB_NONE;
@@ -223,6 +225,8 @@ static void fill_entry(struct cpu *c, enum tlb_mode mode, gva_t va, const struct
 		tlb->large |= BIT64(va >> 30 & 63);
 	if (w->is_dirty && walk_allows(c, w, mode, ACCESS_WRITE))
 		allow_writes(c, e, va, p);
+	if (mode == c->tlb_mode)
+		c->tlb_filled = e;
 }
 
 static struct page page_at(struct cpu *c, uint64_t gpa)

@@ -130,6 +130,10 @@ static bool take_requests(struct cpu *c)
 		sites_flush(c);
 		if (c->scattered_site)
 			block_scattered(c);
+		if (c->conflict)
+			block_conflict(c);
+		if (c->hot)
+			block_hot(c);
 		block_cache_safe_point(c);
 		atomic_fetch_add(&c->epoch, 2);
 	}

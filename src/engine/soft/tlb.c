@@ -148,6 +148,13 @@ static void space_enter(struct cpu *c, struct tlb_space *s)
 	c->tlbs[TLB_USER] = &s->user;
 }
 
+/* What a block ran before sites were flushed does not count: it would have had to fill them again. */
+static void runs_forget(struct cpu *c)
+{
+	for (unsigned n = 0; n < RUN_COUNTERS; n++)
+		c->runs_left[n] = HOT_RUNS;
+}
+
 void tlb_init(struct cpu *c)
 {
 	c->tlbs[TLB_KERNEL] = &c->kernel_tlbs[0];
@@ -159,6 +166,7 @@ void tlb_init(struct cpu *c)
 		clear_entry(&c->tlb_slow[n]);
 	c->spaces[0].is_valid = c->spaces[0].has_tlb = true;
 	c->space = &c->spaces[0];
+	runs_forget(c);
 	jump_cache_clear(c);
 }
 
@@ -166,6 +174,7 @@ void tlb_init(struct cpu *c)
 
 void sites_flush(struct cpu *c)
 {
+	runs_forget(c);
 	if (!c->has_sites)
 		return;
 	c->has_sites = 0;
@@ -178,6 +187,8 @@ static void sites_flush_mode(struct cpu *c, enum tlb_mode mode)
 {
 	unsigned first = mode * 2 * SITES_PER_CLASS;
 
+	if (mode == TLB_USER)
+		runs_forget(c);
 	if (!c->has_sites)
 		return;
 	for (unsigned n = first; n < first + 2 * SITES_PER_CLASS; n++)

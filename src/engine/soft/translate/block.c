@@ -37,6 +37,13 @@ static enum flags_use find_flags_use(const struct insn *insns, unsigned nr)
 	return FLAGS_SAVED;
 }
 
+/* Kernel code is entered in too many ways, and its sites flushed too often, to be worth them. */
+static void count(struct emitter *e)
+{
+	if (e->rights == TLB_USER && !e->has_sites)
+		emit_count(e);
+}
+
 static void emit_entries(struct emitter *e)
 {
 	struct translation *t = e->translation;
@@ -49,15 +56,18 @@ static void emit_entries(struct emitter *e)
 		flags_save(&e->o);
 		t->entry = e->o.at;
 		e->flags_in_frame = true;
+		count(e);
 		break;
 	case FLAGS_READ:
 		t->entry = e->o.at;
+		count(e);
 		flags_restore(&e->o, 0);
 		t->entry_host = e->o.at;
 		e->flags_in_host = true;
 		break;
 	case FLAGS_OVERWRITTEN:
 		t->entry = t->entry_host = e->o.at;
+		count(e);
 		break;
 	}
 }
@@ -161,6 +171,7 @@ bool translate_block(struct emitter *e)
 		crossing_decode(e, &insns[e->nr]);
 	e->insns = insns;
 	reserve_links(e);
+	e->has_sites |= e->rights == TLB_USER && (b->is_hot || e->loop.is_possible);
 	emit_entries(e);
 	emit_body(e);
 	if (e->loop.nr_sites) {

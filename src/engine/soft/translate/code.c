@@ -39,10 +39,11 @@ struct code_cache {
 	size_t filled[NR_PARTS];
 	uint64_t dropped_at[SOFT_VCPUS_MAX]; /* where vCPUs were when the next part was dropped */
 	unsigned heat;
+	bool has_sites_always;
 	struct gates gates;
 	uint8_t *cold; /* executable */
 	struct emitter emitter;
-	unsigned next_site[NR_SITE_GROUPS];
+	unsigned next_site[NR_SITE_GROUPS], next_counter;
 	struct site_owner owners[NR_SITES];
 	struct listing *listing; /* NULL: nothing is listed */
 	uint64_t nr_translations, nr_bytes, nr_parts_dropped, nr_links; /* since it was made */
@@ -113,6 +114,7 @@ struct code_cache *code_cache_new(struct soft_vm *vm, const struct engine_option
 	BUG_ON(!cc);
 	cc->vm = vm;
 	cc->heat = opt->heat ? opt->heat : HEAT_DEFAULT;
+	cc->has_sites_always = opt->has_sites_always;
 	cc->part_size = ALIGN_DOWN(max(size, MIN_SIZE) / NR_PARTS, (size_t)4096);
 	cc->listing = listing_new(opt, err);
 	if ((!cc->listing && (opt->has_perf_map || opt->code_listing)) ||
@@ -250,7 +252,27 @@ void code_scattered(struct code_cache *cc, unsigned site, bool does_split)
 	if (does_split)
 		b->has_no_runs = true;
 	else
-		b->scattered |= BIT64(cc->owners[site].insn);
+		b->scattered |= insn_bit(cc->owners[site].insn);
+	code_renew(cc, b);
+}
+
+void code_conflict(struct code_cache *cc, const struct record *r)
+{
+	struct block *b = r->block;
+
+	if (!b->translation || b->in_conflict & insn_bit(r->at))
+		return;
+	b->in_conflict |= insn_bit(r->at);
+	code_renew(cc, b);
+}
+
+void code_hot(struct code_cache *cc, struct translation *t)
+{
+	struct block *b = t->block;
+
+	if (!b || b->translation != t)
+		return;
+	b->is_hot = true;
 	code_renew(cc, b);
 }
 
@@ -279,7 +301,9 @@ void code_translate(struct code_cache *cc, struct cpu *c, struct block *b)
 	e->listing = cc->listing;
 	e->block = b;
 	e->rights = (b->mode & MODE_RIGHTS) >> MODE_RIGHTS_SHIFT;
+	e->has_sites = cc->has_sites_always;
 	e->next_site = cc->next_site;
+	e->next_counter = &cc->next_counter;
 	e->owners = cc->owners;
 	e->translation = t;
 	e->o.at = start + sizeof(*t);

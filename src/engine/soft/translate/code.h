@@ -72,6 +72,12 @@ void code_renew(struct code_cache *cc, struct block *b);
  */
 void code_scattered(struct code_cache *cc, unsigned site, bool does_split);
 
+/* The block of r, if it still is one, is translated again with a site at that place. */
+void code_conflict(struct code_cache *cc, const struct record *r);
+
+/* The block of t, if it still is one, is translated again with sites for its accesses. */
+void code_hot(struct code_cache *cc, struct translation *t);
+
 /* Joins link to b's translation, if both are still there. */
 void code_link(struct code_cache *cc, struct link *l, struct block *b);
 

@@ -11,6 +11,8 @@
 #define CC_AE	3
 #define CC_E	4
 #define CC_NE	5
+#define ALU_OR	1
+#define ALU_SUB 5
 #define ALU_CMP 7
 
 /* ---- gates ---- */
@@ -38,7 +40,7 @@ void record_use(struct emitter *e, const struct insn *i, uint8_t *site)
 			return;
 		}
 		e->records[n].insn = (unsigned)(i - e->insns);
-		e->records[n].nr_sites = 0;
+		e->records[n].nr_sites = e->records[n].length = 0;
 		e->nr_records = ++n;
 	}
 	e->records[n - 1].sites[e->records[n - 1].nr_sites++] = site;
@@ -48,7 +50,11 @@ void emit_records(struct emitter *e)
 {
 	asm_align(&e->o, 0, 8);
 	for (unsigned n = 0; n < e->nr_records; n++) {
-		struct record r = {.insn = e->insns[e->records[n].insn], .block = e->block};
+		struct record r = {.insn = e->insns[e->records[n].insn],
+				   .block = e->block,
+				   .at = (uint8_t)e->records[n].insn,
+				   .site = (uint16_t)e->records[n].site,
+				   .length = (uint16_t)e->records[n].length};
 
 		if (e->o.is_full || (size_t)(e->o.end - e->o.at) < sizeof(r)) {
 			e->is_full = true;
@@ -64,6 +70,15 @@ void emit_records(struct emitter *e)
 static void load_record(struct emitter *e, const struct insn *i)
 {
 	record_use(e, i, asm_lea_rip(&e->o, H_RAX));
+}
+
+/* What stands in the record last loaded. */
+static void record_site(struct emitter *e, const struct out *out)
+{
+	if (e->is_full)
+		return;
+	e->records[e->nr_records - 1].site = out->site_number;
+	e->records[e->nr_records - 1].length = out->site_length;
 }
 
 /* ---- out of line ---- */
@@ -457,7 +472,32 @@ void emit_system_call(struct emitter *e, const struct insn *i, enum gate gate)
 	e->is_ended = true;
 }
 
+void emit_count(struct emitter *e)
+{
+	unsigned counter = (*e->next_counter)++ % RUN_COUNTERS;
+	struct out *out;
+
+	asm_alu_mi(&e->o, 4, ALU_SUB, RUNS_LEFT(counter), 1);
+	out = out_new(e, OUT_HOT, asm_jcc(&e->o, CC_E));
+	out->counter = counter;
+	out->resume = e->o.at;
+}
+
 /* ---- what stands behind ---- */
+
+/* The code runs on as it is until the next safe point. */
+static void write_hot(struct emitter *e, const struct out *out)
+{
+	struct asm_out *o = &e->o;
+
+	asm_rm(o, 4, 0xc7, 0, RUNS_LEFT(out->counter));
+	asm32(o, HOT_RUNS);
+	asm_mov_imm(o, H_RAX, (uintptr_t)e->translation);
+	asm_store(o, 8, FRAME(offsetof(struct cpu, hot)), H_RAX);
+	asm8(o, 0xf0); /* lock or */
+	asm_alu_mi(o, 4, ALU_OR, FRAME(FRAME_REQUESTS), REQ_SAFE);
+	asm_jmp_to(o, out->resume);
+}
 
 static void write_branch(struct emitter *e, const struct out *out)
 {
@@ -557,6 +597,8 @@ static void write_out(struct emitter *e, const struct out *out)
 		emit_call_gate(e, GATE_SLOW);
 		if (out->has_site && out->span.nr_more)
 			write_fill_after(e, out, i);
+		else if (out->has_site)
+			record_site(e, out);
 		asm_jmp_to(&e->o, out->resume);
 		break;
 	case OUT_SLOW_END:
@@ -594,6 +636,9 @@ static void write_out(struct emitter *e, const struct out *out)
 		save_for_exit(e, out);
 		load_target(e, out->target);
 		emit_jump_gate(e, GATE_LEAVE_MISS);
+		break;
+	case OUT_HOT:
+		write_hot(e, out);
 		break;
 	}
 }

@@ -61,6 +61,7 @@ struct translation;
 #define SITE_LIMIT(n)	FRAME(offsetof(struct cpu, site_limits) + (n)*8)
 #define SITE_PAGE(n)	FRAME(offsetof(struct cpu, sites) + (n)*16)
 #define SITE_ADDEND(n)	(offsetof(struct cpu, sites) + (n)*16 + 8)
+#define RUNS_LEFT(n)	FRAME(offsetof(struct cpu, runs_left) + (n)*4)
 #define FRAME_STREAMS	offsetof(struct cpu, translated.streams)
 #define FRAME_ROUNDS	offsetof(struct cpu, translated.rounds)
 #define FRAME_PACE	offsetof(struct cpu, translated.pace)
@@ -78,6 +79,8 @@ struct translation;
 struct record {
 	struct insn insn; /* off counts from the start of the page */
 	struct block *block;
+	uint8_t at;	       /* which of the block's instructions it is */
+	uint16_t site, length; /* that a slow access fills, for spans of length bytes; 0: none */
 };
 
 /*
@@ -137,6 +140,7 @@ struct out {
 		OUT_LEAVE,    /* to the run loop, with rip in RCX */
 		OUT_STREAM,   /* to the loop's second copy */
 		OUT_UNKNOWN,  /* to the run loop at target, where no block is known */
+		OUT_HOT,      /* the block has become hot: tell, go on at resume */
 	} kind;
 	uint8_t *site, *resume; /* displacement of the jump that leads here, and where it returns */
 	unsigned record;
@@ -152,6 +156,7 @@ struct out {
 	bool has_site;
 	uint8_t base;
 	unsigned site_number, site_length;
+	unsigned counter; /* OUT_HOT */
 	struct span span;
 	int32_t delta;
 	uint8_t *retry;
@@ -171,7 +176,9 @@ struct emitter {
 	struct run runs[RUNS_MAX];
 	unsigned next_run;
 	unsigned rights;	   /* enum tlb_mode */
+	bool has_sites;		   /* accesses have; else they are looked up in the TLB */
 	unsigned *next_site;	   /* NR_SITE_GROUPS of them */
+	unsigned *next_counter;	   /* of runs */
 	struct site_owner *owners; /* of all sites */
 	bool has_simd, has_avx;	   /* known to be loaded at this point of the block */
 	unsigned scratch;	   /* H_RAX or H_RCX: what mem_access() left free */
@@ -213,7 +220,7 @@ struct emitter {
 	struct out outs[OUTS_MAX], spare_out;
 	unsigned nr_outs;
 	struct {
-		unsigned insn;
+		unsigned insn, site, length;
 		uint8_t *sites[4]; /* displacements that want its address */
 		unsigned nr_sites;
 	} records[RECORDS_MAX];
@@ -297,6 +304,9 @@ void emit_need_simd(struct emitter *e, bool with_avx);
 /* The whole instruction by the interpreter; then on, or (END) to where it led. */
 void emit_interpret(struct emitter *e, const struct insn *i);
 void emit_interpret_end(struct emitter *e, const struct insn *i);
+
+/* At the start of a block without sites: counts its runs. Changes host flags. */
+void emit_count(struct emitter *e);
 
 /* Jumps to offset target of the page (any value); ends the straight code. */
 void emit_goto(struct emitter *e, int32_t target);

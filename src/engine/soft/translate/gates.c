@@ -25,7 +25,7 @@
 #define CMP   7
 
 /* Ticks of the TSC that 1024 changes of page must take, or a look into the TLB each time is less. */
-#define SCATTERED_TICKS (1024 * 200)
+#define SCATTERED_TICKS (1024 * 3000)
 
 /* And that so many runs across pages must take, or checks of each access are less. */
 #define SPLITS_TICKS (1024 * 600)

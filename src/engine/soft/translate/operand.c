@@ -266,10 +266,12 @@ static void check_aligned(struct emitter *e, const struct insn *i, unsigned size
 	emit_slow(e, i, asm_jcc(&e->o, 5), how);
 }
 
-/* The instruction's accesses are all over memory. */
-static bool is_scattered(const struct emitter *e)
+/* The instruction's accesses are looked up in the TLB each time. */
+static bool is_looked_up(const struct emitter *e)
 {
-	return e->block->scattered >> e->at & 1;
+	uint64_t bit = insn_bit(e->at);
+
+	return e->block->scattered & bit || (!e->has_sites && !(e->block->in_conflict & bit));
 }
 
 /*
@@ -342,33 +344,11 @@ static size_t emit_site_check(struct emitter *e, unsigned base, const struct spa
 	return SITE_ADDEND(site);
 }
 
-size_t emit_stream_check(struct emitter *e, const struct span *s, unsigned *length)
-{
-	struct span at_rcx = {.hi = s->hi - s->lo, .is_write = s->is_write};
-	unsigned site = site_take(e, &at_rcx, length);
-	struct asm_out *o = &e->o;
-	uint8_t *start = o->at;
-	struct out *out;
-
-	e->owners[site] = (struct site_owner){.translation = e->translation, .insn = e->at};
-	asm_load(o, 8, H_RAX, SITE_PAGE(site));
-	asm_rr(o, 8, 0x01, H_RCX, H_RAX);
-	asm_rm(o, 8, 0x3b, H_RAX, SITE_LIMIT(site));
-	out = out_for_stream(e, asm_jcc(o, CC_AE));
-	out->has_site = true;
-	out->site_number = site;
-	out->site_length = *length;
-	out->base = H_RCX;
-	out->span = at_rcx;
-	out->retry = start;
-	return SITE_ADDEND(site);
-}
-
 /*
- * The same by the TLB: RAX becomes the address of the entry. RCX is used, which base may be.
+ * The same by the TLB: RAX becomes the address of the entry, NE tells that it is another page's. RCX is
+ * used, which base may be.
  */
-static void emit_tlb_check(struct emitter *e, const struct insn *i, unsigned base,
-			   const struct span *s, unsigned how)
+static void emit_tlb_compare(struct emitter *e, unsigned base, const struct span *s)
 {
 	size_t tag = s->is_write ? offsetof(struct tlb_entry, tag_write)
 				 : offsetof(struct tlb_entry, tag_read);
@@ -383,10 +363,58 @@ static void emit_tlb_check(struct emitter *e, const struct insn *i, unsigned bas
 		asm_lea(o, 8, H_RCX, MEM_BASE(base, s->hi - 1));
 	asm_alu_ri(o, 8, ALU_AND, H_RCX, -4096);
 	asm_rm(o, 8, 0x3b, H_RCX, MEM_BASE(H_RAX, tag));
-	emit_slow(e, i, asm_jcc(o, CC_NE), how);
+}
+
+static void emit_tlb_check(struct emitter *e, const struct insn *i, unsigned base,
+			   const struct span *s, unsigned how)
+{
+	emit_tlb_compare(e, base, s);
+	emit_slow(e, i, asm_jcc(&e->o, CC_NE), how);
 }
 
 #define ENTRY_ADDEND MEM_BASE(H_RAX, offsetof(struct tlb_entry, addend))
+
+/* The check of a stream, by the TLB. */
+static size_t emit_stream_look_up(struct emitter *e, const struct span *s)
+{
+	struct asm_out *o = &e->o;
+
+	asm_store(o, 8, FRAME(FRAME_SAVED_RCX), H_RCX);
+	emit_tlb_compare(e, H_RCX, s);
+	out_for_stream(e, asm_jcc(o, CC_NE));
+	asm_load(o, 8, H_RCX, ENTRY_ADDEND);
+	asm_store(o, 8, FRAME(FRAME_TMP), H_RCX);
+	asm_load(o, 4, H_RAX, FRAME(FRAME_SAVED_RCX));
+	asm_alu_ri(o, 4, ALU_AND, H_RAX, 4095);
+	return FRAME_TMP;
+}
+
+size_t emit_stream_check(struct emitter *e, const struct span *s, unsigned *length)
+{
+	struct span at_rcx = {.hi = s->hi - s->lo, .is_write = s->is_write};
+	struct asm_out *o = &e->o;
+	uint8_t *start = o->at;
+	struct out *out;
+	unsigned site;
+
+	if (is_looked_up(e)) {
+		*length = (unsigned)at_rcx.hi;
+		return emit_stream_look_up(e, &at_rcx);
+	}
+	site = site_take(e, &at_rcx, length);
+	e->owners[site] = (struct site_owner){.translation = e->translation, .insn = e->at};
+	asm_load(o, 8, H_RAX, SITE_PAGE(site));
+	asm_rr(o, 8, 0x01, H_RCX, H_RAX);
+	asm_rm(o, 8, 0x3b, H_RAX, SITE_LIMIT(site));
+	out = out_for_stream(e, asm_jcc(o, CC_AE));
+	out->has_site = true;
+	out->site_number = site;
+	out->site_length = *length;
+	out->base = H_RCX;
+	out->span = at_rcx;
+	out->retry = start;
+	return SITE_ADDEND(site);
+}
 
 /* The same for an access off base, which stays: RAX becomes the addend. */
 static void emit_tlb_addend(struct emitter *e, const struct insn *i, unsigned base,
@@ -454,7 +482,7 @@ static size_t run_begin(struct emitter *e, const struct place *p, unsigned base,
 	int32_t delta = 0;
 
 	*r = (struct run){.is_valid = true, .base = p->guest_base, .span = s};
-	if (is_scattered(e)) {
+	if (is_looked_up(e)) {
 		/* When the TLB does not have the page the rest of the block goes without it. */
 		emit_tlb_addend(e, p->insn, base, &s, how | MEM_END);
 		r->addend = FRAME_ADDENDS + (size_t)(r - e->runs) * 8;
@@ -482,12 +510,12 @@ static void check_base(struct emitter *e, const struct place *p, unsigned base, 
 	s = span_find(e, p->guest_base, p->disp, size, how & MEM_WRITE);
 	if (s.nr_more && !(how & MEM_END) && !e->block->has_no_runs) {
 		addend = run_begin(e, p, base, s, how);
-		if (is_scattered(e))
+		if (is_looked_up(e))
 			return;
 	} else {
 		s = (struct span){
 			.lo = p->disp, .hi = p->disp + (int32_t)size, .is_write = how & MEM_WRITE};
-		if (is_scattered(e)) {
+		if (is_looked_up(e)) {
 			emit_tlb_addend(e, p->insn, base, &s, how);
 			return;
 		}
@@ -542,11 +570,11 @@ static struct mem_ref access_linear(struct emitter *e, const struct place *p, un
 	flags_clobber(e);
 	load_linear(e, p);
 	check_aligned(e, p->insn, size, how);
-	if (is_scattered(e) && can_load_again(p)) {
+	if (is_looked_up(e) && can_load_again(p)) {
 		emit_tlb_check(e, p->insn, H_RCX, &s, how);
 		load_linear(e, p);
 		asm_rm(&e->o, 8, 0x03, H_RCX, ENTRY_ADDEND);
-	} else if (is_scattered(e)) {
+	} else if (is_looked_up(e)) {
 		emit_tlb_addend(e, p->insn, H_RCX, &s, how);
 		asm_rr(&e->o, 8, 0x01, H_RAX, H_RCX);
 	} else {

@@ -167,7 +167,7 @@ void streams_find(struct emitter *e)
 	find_distance(e, &s);
 	for (unsigned n = 0; n <= e->loop.last; n++) {
 		e->stream_of[n] = 0;
-		if (insn_access(&e->insns[n], &a) && !(e->block->scattered >> n & 1))
+		if (insn_access(&e->insns[n], &a))
 			add_access(e, &s, n, &a);
 	}
 }

@@ -25,7 +25,20 @@ static int setup(void **state)
 	return sys_guest_setup_with(state, &options);
 }
 
-#define test(f) cmocka_unit_test_setup_teardown(f, setup, sys_guest_teardown)
+static int setup_sites(void **state)
+{
+	static const struct engine_options options = {.kvm_device = "/dev/kvm",
+						      .heat = 1,
+						      .has_sites_always = true,
+						      .code_cache_size = 4 * MIB};
+
+	return sys_guest_setup_with(state, &options);
+}
+
+/* Each with accesses that are looked up in the TLB, and with sites. */
+#define test(f)                                                        \
+	cmocka_unit_test_setup_teardown(f, setup, sys_guest_teardown), \
+		cmocka_unit_test_setup_teardown(f, setup_sites, sys_guest_teardown)
 
 static int setup_interpreter(void **state)
 {
@@ -831,6 +844,79 @@ static void deadlines_reach_a_loop(void **state)
 	assert_translated(g);
 }
 
+/* Two pages that the TLB has one entry for, read in turn. */
+GUEST_CODE(read_two_pages, ".code64\n"
+			   "mov $0xb000, %esi\n"
+			   "mov $0x80b000, %edi\n"
+			   "mov $100000, %ecx\n"
+			   "1: call 2f\n"
+			   "dec %ecx\n"
+			   "jnz 1b\n" REPORT(0x80) "2: mov (%rsi), %rax\n"
+						   "add (%rdi), %rax\n"
+						   "ret\n");
+
+static void pages_that_share_an_entry_get_sites(void **state)
+{
+	struct sys_guest *g = *state;
+	struct engine_vcpu_stats stats;
+
+	_Static_assert(0x800000 % (TLB_SIZE * GUEST_PAGE_SIZE) == 0, "the entry of both");
+	start(g, LOAD(g, read_two_pages));
+	put64(g, AT_PD + 4 * 8, AT_PT | PTE_P | PTE_W | PTE_U);
+	assert_int_equal(sys_guest_run(g), DONE);
+	assert_int_equal(engine_vcpu_stats(g->vcpu, &stats), 0);
+	if (!HAS_TSAN)
+		assert_in_range(stats.walks[ENGINE_READ], 1, 10000);
+}
+
+/* User code that has become hot meanwhile: the sum of RSI numbers at RDI. */
+GUEST_CODE(sum_often, ".code64\n"
+		      "xor %ebx, %ebx\n"
+		      "1: call 2f\n"
+		      "dec %esi\n"
+		      "jnz 1b\n"
+		      "mov %rbx, 0xb800\n" REPORT(0x80) "2: mov %esi, %eax\n"
+							"and $0xff, %eax\n"
+							"add (%rdi,%rax,8), %rbx\n"
+							"ret\n");
+
+static uint64_t sum_of(struct sys_guest *g, uint32_t count)
+{
+	struct kvm_regs regs;
+
+	sys_guest_long(g, LOAD(g, sum_often), 3, FLAG_IOPL);
+	mem_wrote(g->mem, 0, RAM_SIZE);
+	for (unsigned n = 0; n < 256; n++)
+		put64(g, AT_DATA + n * 8, n);
+	engine_vcpu_get_regs(g->vcpu, &regs);
+	regs.rsi = count;
+	regs.rdi = AT_DATA;
+	engine_vcpu_set_regs(g->vcpu, &regs);
+	assert_int_equal(sys_guest_run(g), DONE);
+	return get64(g, AT_DATA + 0x800);
+}
+
+static uint64_t translations_of_sum(struct sys_guest *g, uint32_t count)
+{
+	struct engine_vm_stats before, after;
+
+	assert_int_equal(engine_vm_stats(g->vm, &before), 0);
+	assert_int_equal(sum_of(g, count), (uint64_t)255 * 128 * (count / 256));
+	assert_int_equal(engine_vm_stats(g->vm, &after), 0);
+	return after.translations - before.translations;
+}
+
+static void hot_user_code_is_translated_again(void **state)
+{
+	uint64_t few, many;
+
+	translations_of_sum(*state, 256);
+	few = translations_of_sum(*state, 256);
+	many = translations_of_sum(*state, 256 * 256);
+	if (!HAS_TSAN)
+		assert_true(many > few);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -847,6 +933,9 @@ int main(void)
 		test(return_to_no_address_faults_at_the_return),
 		test(call_reads_its_target_before_it_stores),
 		test(accesses_far_apart_are_each_checked),
+		test(pages_that_share_an_entry_get_sites),
+		cmocka_unit_test_setup_teardown(hot_user_code_is_translated_again, setup,
+						sys_guest_teardown),
 		test(access_behind_one_not_aligned_is_checked),
 		test(code_memory_is_used_again),
 		test(kick_reaches_a_jump_to_itself),
