@@ -40,6 +40,9 @@ static void enter_guest(struct cpu *c)
 
 static void leave_guest(struct cpu *c)
 {
+	/* What they point to may be gone when the vCPU comes back. */
+	c->conflict = NULL;
+	c->hot = NULL;
 	atomic_fetch_add(&c->epoch, 1);
 }
 
