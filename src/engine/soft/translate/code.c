@@ -17,10 +17,6 @@
 #include "engine/soft/translate/listing.h"
 #include "engine/soft/vcpu.h"
 
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x10u
-#endif
-
 #define GATES_SIZE (16 * KIB)
 #define NR_PARTS   16
 #define MIN_SIZE   (4 * MIB)
@@ -74,24 +70,20 @@ void code_cache_stats(const struct code_cache *cc, struct engine_vm_stats *stats
 
 /* ---- memory ---- */
 
+/*
+ * Shared memory without a name: perf looks into the map of soft.perf_map for such, not for a memfd.
+ * mremap() from a size of 0 maps the same pages once more.
+ */
 static int map_twice(struct code_cache *cc, size_t size, struct error *err)
 {
-	int fd = memfd_create("bantam-code", MFD_CLOEXEC | MFD_EXEC), rc = 0;
-
-	if (fd < 0 && errno == EINVAL) /* a kernel before MFD_EXEC */
-		fd = memfd_create("bantam-code", MFD_CLOEXEC);
-	if (fd < 0)
+	cc->writable = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (cc->writable == MAP_FAILED)
 		return error_set_errno(err, -errno, "memory for translated code");
-	if (ftruncate(fd, (off_t)size) < 0)
-		rc = -errno;
-	if (!rc) {
-		cc->writable = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		cc->executable = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-		if (cc->writable == MAP_FAILED || cc->executable == MAP_FAILED)
-			rc = -errno;
-	}
-	close(fd);
-	return rc ? error_set_errno(err, rc, "memory for translated code") : 0;
+	cc->executable = mremap(cc->writable, 0, size, MREMAP_MAYMOVE);
+	if (cc->executable == MAP_FAILED ||
+	    mprotect(cc->executable, size, PROT_READ | PROT_EXEC) < 0)
+		return error_set_errno(err, -errno, "memory for translated code");
+	return 0;
 }
 
 static uint8_t *part_start(const struct code_cache *cc, unsigned part)
