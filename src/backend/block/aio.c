@@ -64,7 +64,7 @@ static void sync_reap(struct aio *aio, bool wait)
 {
 }
 
-const struct aio_way aio_way_sync = {"sync", sync_open, sync_close, sync_send, sync_reap};
+const struct aio_way aio_way_sync = {"sync", false, sync_open, sync_close, sync_send, sync_reap};
 
 /* ---- common ---- */
 
@@ -85,6 +85,7 @@ struct aio *aio_new(struct loop *loop, enum aio_kind kind, struct error *err)
 	aio->loop = loop;
 	list_init(&aio->run_work.node);
 	list_init(&aio->queued);
+	list_init(&aio->long_writes);
 	list_init(&aio->completed);
 	if (!loop || kind == AIO_SYNC)
 		rc = try_way(aio, &aio_way_sync, err);
@@ -105,7 +106,8 @@ void aio_free(struct aio *aio)
 {
 	if (!aio)
 		return;
-	BUG_ON(aio->nr_in_flight || !list_is_empty(&aio->queued));
+	BUG_ON(aio->nr_in_flight || !list_is_empty(&aio->queued) ||
+	       !list_is_empty(&aio->long_writes));
 	if (aio->loop)
 		loop_cancel(aio->loop, &aio->run_work);
 	aio->way->close(aio);
@@ -130,11 +132,21 @@ void aio_on_completions(struct aio *aio, void (*begin)(void *ctx), void (*end)(v
 	aio->ctx = ctx;
 }
 
+static struct list *list_for(struct aio *aio, const struct aio_req *req)
+{
+	if (req->op == AIO_NOTHING)
+		return &aio->completed;
+	if (req->op == AIO_WRITE && req->is_cached && !req->is_quick &&
+	    aio->way->leaves_cached_writes)
+		return &aio->long_writes;
+	return &aio->queued;
+}
+
 void aio_submit(struct aio *aio, struct aio_req *req)
 {
 	BUG_ON(!aio->depth && !aio->is_running);
 	aio->stats.requests++;
-	list_append(req->op == AIO_NOTHING ? &aio->completed : &aio->queued, &req->node);
+	list_append(list_for(aio, req), &req->node);
 }
 
 void aio_plug(struct aio *aio)
@@ -194,8 +206,27 @@ static void run_borrowed(struct aio *aio)
 	do
 		move_all_cached(aio);
 	while (call_back(aio));
-	if (!list_is_empty(&aio->queued))
+	if (!list_is_empty(&aio->queued) || !list_is_empty(&aio->long_writes))
 		loop_post(aio->loop, &aio->run_work, run_what_is_left);
+}
+
+/* One of them, and whoever waits for it need not wait for the next. False: there is none. */
+static bool write_long(struct aio *aio)
+{
+	struct aio_req *req;
+
+	if (list_is_empty(&aio->long_writes))
+		return false;
+	req = list_entry(aio->long_writes.next, struct aio_req, node);
+	list_remove(&req->node);
+	aio_perform(req);
+	aio->stats.calls++;
+	req->done(req);
+	if (aio->end) {
+		aio->end(aio->ctx);
+		aio->begin(aio->ctx);
+	}
+	return true;
 }
 
 static void run_owned(struct aio *aio)
@@ -204,7 +235,8 @@ static void run_owned(struct aio *aio)
 		if (!list_is_empty(&aio->queued))
 			aio->way->send(aio);
 		aio->way->reap(aio, false);
-	} while (call_back(aio) || (!aio->nr_in_flight && !list_is_empty(&aio->queued)));
+	} while (call_back(aio) || write_long(aio) ||
+		 (!aio->nr_in_flight && !list_is_empty(&aio->queued)));
 }
 
 void aio_run(struct aio *aio)
@@ -235,7 +267,8 @@ void aio_drain(struct aio *aio)
 	BUG_ON(aio->is_running);
 	for (;;) {
 		aio_run(aio);
-		if (!aio->nr_in_flight && list_is_empty(&aio->queued))
+		if (!aio->nr_in_flight && list_is_empty(&aio->queued) &&
+		    list_is_empty(&aio->long_writes))
 			return;
 		aio->way->reap(aio, true);
 	}

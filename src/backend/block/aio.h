@@ -43,8 +43,9 @@ typedef void (*aio_done_fn)(struct aio_req *req);
 struct aio_req {
 	enum aio_op op;
 	int fd;
-	int mode;      /* AIO_ALLOCATE */
-	bool is_quick; /* AIO_READ, AIO_WRITE: short, to or from the page cache */
+	int mode;	/* AIO_ALLOCATE */
+	bool is_cached; /* AIO_READ, AIO_WRITE: to or from the page cache */
+	bool is_quick;	/* the same, and short */
 	uint64_t offset, len;
 	const struct iovec *iov; /* AIO_READ, AIO_WRITE; stays valid until done */
 	unsigned nr_iov;	 /* at most IOV_MAX */

@@ -12,6 +12,12 @@
 struct aio_way {
 	const char *name;
 
+	/*
+	 * Writes to the page cache are not for this way, which would have another thread do one after the
+	 * other, each with a wake-up of ours. They are done on the loop's thread.
+	 */
+	bool leaves_cached_writes;
+
 	/* Makes its own state. Returns 0, or a negative errno with err when the host lacks it. */
 	int (*open)(struct aio *aio, struct error *err);
 	void (*close)(struct aio *aio);
@@ -28,7 +34,8 @@ struct aio {
 	void *state; /* the way's */
 	struct loop *loop;
 	struct list queued, completed;
-	unsigned depth; /* of plugs */
+	struct list long_writes; /* to the page cache, each of which takes a while */
+	unsigned depth;		 /* of plugs */
 	bool is_running;
 	unsigned nr_in_flight;	   /* sent and not reaped */
 	struct loop_work run_work; /* what a thread that borrowed the loop leaves to it */

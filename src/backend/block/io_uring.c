@@ -167,4 +167,5 @@ static void uring_reap(struct aio *aio, bool wait)
 	}
 }
 
-const struct aio_way aio_way_uring = {"io_uring", uring_open, uring_close, uring_send, uring_reap};
+const struct aio_way aio_way_uring = {"io_uring",  true,       uring_open,
+				      uring_close, uring_send, uring_reap};

@@ -95,9 +95,9 @@ static void finish(struct block_req *req, int rc)
 static void moved(struct aio_req *a);
 
 /* A copy from or to the page cache, unless a read is not there or the host is short of memory. */
-static bool is_quick(const struct raw *r, const struct block_req *req)
+static bool is_cached(const struct raw *r)
 {
-	return !r->is_direct && !r->is_device && req->len <= QUICK_MAX;
+	return !r->is_direct && !r->is_device;
 }
 
 static void move(struct block_req *req, const struct iovec *iov, unsigned nr, uint64_t offset)
@@ -109,7 +109,8 @@ static void move(struct block_req *req, const struct iovec *iov, unsigned nr, ui
 				    .offset = offset,
 				    .iov = iov,
 				    .nr_iov = nr,
-				    .is_quick = is_quick(r, req),
+				    .is_cached = is_cached(r),
+				    .is_quick = is_cached(r) && req->len <= QUICK_MAX,
 				    .done = moved};
 	aio_submit(r->block.aio, &req->aio);
 }

@@ -153,5 +153,5 @@ static void threads_reap(struct aio *aio, bool wait)
 	pthread_mutex_unlock(&p->lock);
 }
 
-const struct aio_way aio_way_threads = {"threads", threads_open, threads_close, threads_send,
-					threads_reap};
+const struct aio_way aio_way_threads = {"threads",     false,	     threads_open,
+					threads_close, threads_send, threads_reap};
