@@ -41,6 +41,7 @@ qemu-img convert -O raw "$work/disk.qcow2" "$work/copy.raw" && e2fsck -fn "$work
 # ---- power cuts ----
 # Blocks that were synced are there, the file system comes back, and the image has no faults.
 for i in $(seq "$cuts"); do
+	: >"$work/cut.log" # before the guest has its output there, which the loop below looks at
 	"$bantam" run --accel "$accel" -c 1 -m 512M -n none -i "$work/i.gz" -k "$kernel" -p "quiet disk=write" \
 		-d "$work/layer.qcow2" >"$work/cut.log" 2>"$work/cut.err" </dev/null &
 	pid=$!
@@ -56,7 +57,7 @@ for i in $(seq "$cuts"); do
 	grep -q kept "$work/cut.log" || { fault "cut $i: nothing was written"; tail -n 3 "$work/cut.err" "$work/cut.log"; }
 	# Status 3 is clusters that are in use for nothing, which is no damage.
 	qemu-img check -q "$work/layer.qcow2" >"$work/check.log" 2>&1
-	[ $? -eq 0 ] || [ $? -eq 3 ] || fault "cut $i: $(tail -n 3 "$work/check.log")"
+	case $? in 0 | 3) ;; *) fault "cut $i: $(tail -n 3 "$work/check.log")" ;; esac
 	"$bantam" image check "$work/layer.qcow2" >"$work/check.log" 2>&1
 	case $? in 0 | 3) ;; *) fault "cut $i: $(cat "$work/check.log")" ;; esac
 done
