@@ -30,7 +30,8 @@
  */
 #define IMPATIENCE 1
 
-#define STEP_HOST "interpreter against host CPU"
+#define STEP_HOST  "interpreter against host CPU"
+#define STEP_POKED "translator, changed byte"
 
 /* Reasons not to ask the host, beside those of the generator. */
 #define REASON_ESCAPES "it leaves the trial's memory, or enters the host's kernel"
@@ -227,7 +228,7 @@ static bool differs_on_engine(struct run *run)
 	guest_set_patience(run->translator, poked.failure[0] ? IMPATIENCE : NATIVE_PATIENCE);
 	guest_start(run->translator, &run->b.t, &run->other);
 	guest_set_patience(run->translator, NATIVE_PATIENCE);
-	if (!poked.failure[0] && is_different(run, "translator, changed byte", &poked))
+	if (!poked.failure[0] && is_different(run, STEP_POKED, &poked))
 		return true;
 	poke_both(run, run->b.t.code[run->poke_at]);
 	renew(run);
@@ -339,6 +340,13 @@ static bool leads_through_undefined(const struct run *run, const uint8_t *code, 
 
 #define INSN_LEN_MAX 15
 
+static bool differs_in_flags_only(const struct run *run)
+{
+	const char *text = run->line.text;
+
+	return !strncmp(text, " rflags=", 8) && !strchr(text + 8, '=');
+}
+
 /*
  * A jump by a register that happened to hold an address of code may lead into the middle of an
  * instruction, and what stands there may leave flags undefined: nothing but flags differs then, at the
@@ -347,13 +355,31 @@ static bool leads_through_undefined(const struct run *run, const uint8_t *code, 
 static bool ends_behind_undefined(const struct run *run, const uint8_t *code)
 {
 	uint64_t end = run->first.state.rip - run->b.t.in.rip - (run->first.vector == VEC_BP);
-	const char *text = run->line.text;
 
-	if (strncmp(text, " rflags=", 8) || strchr(text + 8, '=') || end >= CODE_MAX)
+	if (!differs_in_flags_only(run) || end >= CODE_MAX)
 		return false;
 	for (unsigned back = 1; back <= 2 * INSN_LEN_MAX && back <= end; back++)
 		if (leads_through_undefined(run, code, (unsigned)end - back, (unsigned)end))
 			return true;
+	return false;
+}
+
+/*
+ * A changed byte may make other addresses of what jumps by a register: then such an instruction anywhere
+ * in the bytes may have been met.
+ */
+static bool may_meet_undefined(const struct run *run, const uint8_t *code)
+{
+	if (strcmp(run->step, STEP_POKED) != 0 || !differs_in_flags_only(run))
+		return false;
+	for (unsigned at = 0; at < run->b.t.code_len; at++) {
+		struct insn i;
+
+		if (decode(code + at, CODE_MAX - at, CODE_64, run->g->features, 0, &i) &&
+		    i.row < nr_insn_rows && row_is_undefined(&insn_rows[i.row]) &&
+		    !is_as_drawn(run, code, at))
+			return true;
+	}
 	return false;
 }
 
@@ -427,7 +453,8 @@ static bool is_undefined(const struct run *run)
 	memcpy(other, code, sizeof(code));
 	memcpy(other, run->other.code, code_there(&run->b.t));
 	code[run->poke_at] = run->poke;
-	return ends_unhidden(run) || ends_behind_undefined(run, first) || repeats_into_code(run) ||
+	return ends_unhidden(run) || may_meet_undefined(run, code) ||
+	       ends_behind_undefined(run, first) || repeats_into_code(run) ||
 	       moves_behind_itself(run) || is_code_undefined(run, code) ||
 	       is_code_undefined(run, first) || is_code_undefined(run, other);
 }
