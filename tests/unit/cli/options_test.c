@@ -254,7 +254,7 @@ static void assert_in_manual(const char *manual, const char *before, const char 
 
 static void manual_has_every_option_key_and_status(void **state)
 {
-	char *manual = read_file("docs/bantam.1"), *keys = read_file("docs/bantam-config.5");
+	char *manual = read_file("docs/bantam-run.1"), *keys = read_file("docs/bantam-config.5");
 	struct config *cfg = new_tree();
 	const struct config_key *key;
 	char letter[3] = "-";
