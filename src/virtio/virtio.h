@@ -136,7 +136,10 @@ struct virtio_ops {
 	 */
 	void (*process)(struct virtio_device *d, unsigned queue);
 
-	/* process only does what is short and does not wait: it may borrow the loop (host/loop.h). */
+	/*
+	 * process may be called by a thread that borrowed the loop (host/loop.h): it only does what is
+	 * short and does not wait, and leaves the rest to the loop's own thread.
+	 */
 	bool is_prompt;
 
 	/*

@@ -363,6 +363,21 @@ void block_submit(struct block *b, struct block_req *req)
 		start(b, req);
 }
 
+bool block_may_wait(const struct block *b, const struct block_req *req)
+{
+	bool is_flush = req && req->op == BLOCK_FLUSH;
+
+	if (!b->ops->may_wait)
+		return false;
+	if (!req || (!is_flush && !range_fits(req->offset, req->len, b->size)) ||
+	    (req->op != BLOCK_READ && b->is_read_only))
+		return b->ops->may_wait(b, BLOCK_READ, 0, 0);
+	/* Pieces are submitted one after another: what is true of the first need not be of the last. */
+	if (req->op == BLOCK_WRITE && req->len > PIECE_MAX)
+		return true;
+	return b->ops->may_wait(b, req->op, is_flush ? 0 : req->offset, is_flush ? 0 : req->len);
+}
+
 void block_plug(struct block *b)
 {
 	aio_plug(b->aio);

@@ -95,6 +95,15 @@ void block_submit(struct block *b, struct block_req *req);
 void block_plug(struct block *b);
 void block_unplug(struct block *b);
 
+/*
+ * Whether submitting and completing this request may make the thread wait for the host's disk, because
+ * a format has to read or write tables of its own before it can go on. For threads that borrowed the
+ * loop, which leave such a request to the loop's own. The owner's fields of req are filled, and the
+ * answer holds until the next request is submitted. req NULL: the same of block_unplug() alone, for
+ * what was submitted before. Not foreseen is what is said once of an image: that it is damaged.
+ */
+bool block_may_wait(const struct block *b, const struct block_req *req);
+
 /* Waits until no request is in flight; done has been called for all. Not from done. */
 void block_drain(struct block *b);
 

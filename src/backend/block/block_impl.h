@@ -15,6 +15,12 @@ struct block_ops {
 	/* A request inside the image and allowed. FLUSH and all else complete asynchronously. */
 	void (*submit)(struct block *b, struct block_req *req);
 
+	/*
+	 * block_may_wait() of a request that submit would be given. BLOCK_READ with len 0: of what is
+	 * in flight. NULL: never.
+	 */
+	bool (*may_wait)(const struct block *b, enum block_op op, uint64_t offset, uint64_t len);
+
 	/* Writes out what is cached; nothing is in flight. NULL: nothing is cached. */
 	int (*finish)(struct block *b);
 

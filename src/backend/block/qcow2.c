@@ -342,6 +342,7 @@ static void qcow2_free(struct block *b)
 
 static const struct block_ops qcow2_ops = {.name = "qcow2",
 					   .submit = qcow2_submit,
+					   .may_wait = qcow2_may_wait,
 					   .finish = qcow2_finish,
 					   .free = qcow2_free,
 					   .map = qcow2_map,

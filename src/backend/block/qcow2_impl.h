@@ -101,6 +101,7 @@ struct qcow2 {
 
 	struct list active; /* requests, oldest first */
 	uint64_t seq;
+	unsigned nr_late;   /* of them, changes that have not been handed out whole */
 	struct list allocs; /* guest clusters being allocated */
 
 	struct qcow2_writeback *writeback; /* the running one, or NULL */
@@ -167,6 +168,9 @@ int qcow2_alloc(struct qcow2 *q, uint64_t *nr, uint64_t *offset, bool *is_fresh)
 /* Takes exactly nr clusters in a row. */
 int qcow2_alloc_row(struct qcow2 *q, uint64_t nr, uint64_t *offset);
 
+/* Whether taking nr clusters, in however many calls, may read, write or flush the file. */
+bool qcow2_alloc_may_wait(const struct qcow2 *q, uint64_t nr);
+
 /* Nobody ever referred to these: free again at once. */
 void qcow2_unalloc(struct qcow2 *q, uint64_t offset, uint64_t nr);
 
@@ -219,12 +223,19 @@ void qcow2_set_entry(struct qcow2_table *t, unsigned i, uint64_t entry);
 /* The bytes of the file a compressed entry refers to. */
 void qcow2_compressed_range(const struct qcow2 *q, uint64_t entry, uint64_t *offset, uint64_t *len);
 
+/* Whether the L2 tables of a range, as far as there are some, are in memory. */
+bool qcow2_l2_is_loaded(const struct qcow2 *q, uint64_t offset, uint64_t len);
+
+/* Whether a write there changes nothing but data. The tables are loaded. */
+bool qcow2_is_in_place(const struct qcow2 *q, uint64_t offset, uint64_t len);
+
 /* Makes room in the cache when there is too much in it. */
 void qcow2_l2_trim(struct qcow2 *q);
 
 /* ---- requests: qcow2_io.c ---- */
 
 void qcow2_submit(struct block *b, struct block_req *req);
+bool qcow2_may_wait(const struct block *b, enum block_op op, uint64_t offset, uint64_t len);
 void qcow2_wait(struct qcow2_req *r, struct list *waiters);
 void qcow2_wake(struct list *waiters);
 void qcow2_fail_all(struct list *waiters, int rc);

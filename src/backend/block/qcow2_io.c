@@ -26,6 +26,7 @@ struct qcow2_req {
 	bool is_waiting;
 	bool is_full;	  /* it goes on when some children are done */
 	bool is_starting; /* inside qcow2_submit(), from which done must not be called */
+	bool is_late;	  /* counted in q->nr_late */
 	int rc;
 	struct list active, wait;
 };
@@ -604,6 +605,18 @@ static int step(struct qcow2_req *r)
 	}
 }
 
+/* A request that still has clusters to look up or take when something else is done. */
+static void count_late(struct qcow2_req *r)
+{
+	bool is_late = r->req->op != BLOCK_READ && !r->rc && r->pos < end_of(r);
+
+	if (is_late && !r->is_late)
+		r->q->nr_late++;
+	else if (!is_late && r->is_late)
+		r->q->nr_late--;
+	r->is_late = is_late;
+}
+
 static void advance(struct qcow2_req *r)
 {
 	r->nr_children++;
@@ -615,7 +628,31 @@ static void advance(struct qcow2_req *r)
 		r->rc = rc;
 		r->is_full = r->nr_children > CHILDREN_MAX;
 	}
+	count_late(r);
 	child_done(r, 0);
+}
+
+/*
+ * Refcount blocks are read, and the refcount table is moved, while everything else stands still. Both
+ * are needed by whatever takes clusters or gives some up.
+ */
+bool qcow2_may_wait(const struct block *b, enum block_op op, uint64_t offset, uint64_t len)
+{
+	const struct qcow2 *q = container_of(b, const struct qcow2, block);
+
+	if (q->nr_late || q->frees_ready.nr)
+		return true;
+	if (op == BLOCK_FLUSH)
+		return q->frees.nr;
+	if (op == BLOCK_READ || !len)
+		return false;
+	if (!qcow2_l2_is_loaded(q, offset, len))
+		return true;
+	if (op == BLOCK_WRITE && qcow2_is_in_place(q, offset, len))
+		return false;
+	uint64_t clusters = qcow2_clusters(q, (offset & (q->cluster_size - 1)) + len);
+	uint64_t tables = qcow2_l1_index(q, offset + len - 1) - qcow2_l1_index(q, offset) + 1;
+	return qcow2_alloc_may_wait(q, clusters + tables);
 }
 
 void qcow2_submit(struct block *b, struct block_req *req)

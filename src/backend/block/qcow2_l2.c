@@ -153,6 +153,16 @@ static int l2_get(struct qcow2 *q, unsigned i, struct qcow2_table **table, struc
 	return -EINPROGRESS;
 }
 
+bool qcow2_l2_is_loaded(const struct qcow2 *q, uint64_t offset, uint64_t len)
+{
+	for (unsigned i = qcow2_l1_index(q, offset); i <= qcow2_l1_index(q, offset + len - 1);
+	     i++) {
+		if (q->l1[i] && (!q->l2[i] || q->l2[i]->is_loading))
+			return false;
+	}
+	return true;
+}
+
 /* ---- looking up ---- */
 
 void qcow2_compressed_range(const struct qcow2 *q, uint64_t entry, uint64_t *offset, uint64_t *len)
@@ -218,6 +228,21 @@ int qcow2_lookup(struct qcow2 *q, uint64_t offset, uint64_t len, struct qcow2_ru
 				     (unsigned long long)offset, (unsigned long long)host);
 	run->host = run->kind == QCOW2_NORMAL ? host + in_cluster : host;
 	return 0;
+}
+
+bool qcow2_is_in_place(const struct qcow2 *q, uint64_t offset, uint64_t len)
+{
+	for (uint64_t at = ALIGN_DOWN(offset, q->cluster_size); at < offset + len;
+	     at += q->cluster_size) {
+		unsigned i = qcow2_l1_index(q, at);
+
+		if (!(q->l1[i] & ENTRY_COPIED))
+			return false;
+		uint64_t entry = qcow2_entry(q->l2[i], qcow2_l2_index(q, at));
+		if (kind_of(q, entry) != QCOW2_NORMAL || !(entry & ENTRY_COPIED))
+			return false;
+	}
+	return true;
 }
 
 /* ---- changing ---- */

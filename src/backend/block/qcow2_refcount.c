@@ -331,6 +331,26 @@ int qcow2_alloc(struct qcow2 *q, uint64_t *nr, uint64_t *offset, bool *is_fresh)
 	return 0;
 }
 
+/* The way qcow2_alloc() goes, block by block, without taking anything. */
+bool qcow2_alloc_may_wait(const struct qcow2 *q, uint64_t nr)
+{
+	unsigned i = (unsigned)(q->free_hint & (BIT64(q->ref_bits) - 1));
+
+	for (uint64_t range = q->free_hint >> q->ref_bits; nr; range++, i = 0) {
+		if (range >= q->nr_reftable)
+			return true;
+		if (!q->reftable[range]) { /* a new block takes one cluster of its range */
+			nr -= min(nr, BIT64(q->ref_bits) - 1);
+			continue;
+		}
+		if (!q->refs[range])
+			return true;
+		for (; nr && i < BIT64(q->ref_bits); i++)
+			nr -= !qcow2_count_at(q, q->refs[range]->data, i);
+	}
+	return false;
+}
+
 int qcow2_alloc_row(struct qcow2 *q, uint64_t nr, uint64_t *offset)
 {
 	uint64_t per_block = BIT64(q->ref_bits);

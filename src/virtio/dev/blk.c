@@ -23,6 +23,10 @@ struct virtio_blk {
 	struct block *image;
 	char serial[VIRTIO_BLK_SERIAL_MAX];
 	struct virtio_blk_config config;
+
+	/* For the loop's own thread: requests, and the work that submits them. */
+	struct list left;
+	struct loop_work go_on_work;
 };
 
 /* A chain being worked on. */
@@ -30,6 +34,7 @@ struct request {
 	struct block_req req;
 	struct virtio_blk *blk;
 	struct virtio_chain *chain;
+	struct list left;
 	unsigned nr_ranges, next_range; /* discards and zeroes go one by one */
 	struct virtio_blk_discard_write_zeroes ranges[RANGES_MAX];
 	struct iovec iov[];
@@ -51,6 +56,45 @@ static void answer(struct request *r, uint8_t status)
 	virtio_push(c, len);
 }
 
+/* ---- what may wait ---- */
+
+static void go_on(struct loop_work *w);
+
+static bool must_leave(const struct virtio_blk *blk, const struct block_req *req)
+{
+	return loop_is_borrowed(blk->virtio.loop) && block_may_wait(blk->image, req);
+}
+
+static void leave(struct virtio_blk *blk)
+{
+	loop_post(blk->virtio.loop, &blk->go_on_work, go_on);
+}
+
+/* Submits the request now, or on the loop's own thread when that may have to wait. */
+static void submit(struct request *r)
+{
+	struct virtio_blk *blk = r->blk;
+
+	if (!must_leave(blk, &r->req)) {
+		block_submit(blk->image, &r->req);
+		return;
+	}
+	list_append(&blk->left, &r->left);
+	leave(blk);
+}
+
+static void submit_left(struct virtio_blk *blk)
+{
+	block_plug(blk->image);
+	while (!list_is_empty(&blk->left)) {
+		struct request *r = list_entry(blk->left.next, struct request, left);
+
+		list_remove(&r->left);
+		block_submit(blk->image, &r->req);
+	}
+	block_unplug(blk->image);
+}
+
 /* ---- reads, writes, flushes ---- */
 
 static void is_done(struct block_req *req, int rc);
@@ -58,7 +102,7 @@ static void is_done(struct block_req *req, int rc);
 static void flush(struct request *r)
 {
 	r->req = (struct block_req){.op = BLOCK_FLUSH, .done = is_done};
-	block_submit(r->blk->image, &r->req);
+	submit(r);
 }
 
 static void is_done(struct block_req *req, int rc)
@@ -105,7 +149,7 @@ static void transfer(struct request *r, enum block_op op, uint64_t sector, unsig
 				    .iov = r->iov,
 				    .nr_iov = n,
 				    .done = is_done};
-	block_submit(r->blk->image, &r->req);
+	submit(r);
 }
 
 /* ---- discards and zeroes ---- */
@@ -122,7 +166,7 @@ static void next_range(struct request *r)
 				    .offset = le64toh(range->sector) * BLOCK_SECTOR,
 				    .len = le32toh(range->num_sectors) * (uint64_t)BLOCK_SECTOR,
 				    .done = range_is_done};
-	block_submit(r->blk->image, &r->req);
+	submit(r);
 }
 
 static void range_is_done(struct block_req *req, int rc)
@@ -224,15 +268,35 @@ static void process(struct virtio_device *d, unsigned queue)
 	struct virtio_blk *blk = blk_of(d);
 	struct virtio_chain *c;
 
+	if (must_leave(blk, NULL)) {
+		leave(blk);
+		return;
+	}
 	block_plug(blk->image);
 	while ((c = virtio_pop(d, queue)))
 		start_request(blk, c);
 	block_unplug(blk->image);
 }
 
+/* Goes on with what a thread that borrowed the loop left. */
+static void go_on(struct loop_work *w)
+{
+	struct virtio_blk *blk = container_of(w, struct virtio_blk, go_on_work);
+	struct virtio_device *d = &blk->virtio;
+
+	virtio_begin_batch(d);
+	submit_left(blk);
+	for (unsigned i = 0; i < d->nr_queues; i++) {
+		if (virtio_queue_is_live(d, i))
+			process(d, i);
+	}
+	virtio_end_batch(d);
+}
+
 /* Requests of the other queues end as well, which does no harm. */
 static void drain(struct virtio_device *d, unsigned queue)
 {
+	submit_left(blk_of(d));
 	block_drain(blk_of(d)->image);
 }
 
@@ -260,6 +324,7 @@ static void blk_free(struct virtio_device *d)
 	struct virtio_blk *blk = blk_of(d);
 	int rc;
 
+	loop_cancel(d->loop, &blk->go_on_work);
 	block_on_completions(blk->image, NULL, NULL, NULL);
 	rc = block_close(blk->image);
 	if (rc)
@@ -320,6 +385,8 @@ struct virtio_device *virtio_blk_new(const struct virtio_blk_params *p)
 					    .queue_size = QUEUE_SIZE,
 					    .config_size = sizeof(blk->config)});
 	blk->image = p->image;
+	list_init(&blk->left);
+	list_init(&blk->go_on_work.node);
 	if (p->serial)
 		memcpy(blk->serial, p->serial, strnlen(p->serial, sizeof(blk->serial)));
 	fill_config(blk, p->nr_queues);

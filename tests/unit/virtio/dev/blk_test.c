@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 #include <linux/virtio_blk.h>
+#include <sys/syscall.h>
 
 #include "base/log.h"
 #include "unit/virtio/driver.h"
@@ -22,6 +23,7 @@ struct fixture {
 	struct driver_host h;
 	struct driver_queue q;
 	struct block *image;
+	const char *format;
 	unsigned delay_ms; /* of each request */
 	char path[64];
 	gpa_t head, data, status;
@@ -35,7 +37,7 @@ static void open_disk(struct fixture *f, bool is_read_only, uint64_t features)
 	driver_host_init(&f->h);
 	loop = io_thread_loop(f->h.io);
 	struct block_params params = {
-		.path = f->path, .format = "raw", .is_read_only = is_read_only, .loop = loop};
+		.path = f->path, .format = f->format, .is_read_only = is_read_only, .loop = loop};
 	params.delay_ms = f->delay_ms;
 	struct block *b = f->image = block_open(&params, &err);
 	if (!b)
@@ -58,6 +60,7 @@ static int set_up(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	log_set_level(LOG_ERROR);
+	f->format = "raw";
 	strcpy(f->path, "/tmp/bantam-blk-XXXXXX");
 	int fd = mkstemp(f->path);
 	if (fd < 0 || ftruncate(fd, DISK_SIZE))
@@ -256,6 +259,49 @@ static void two_vcpus_use_a_queue_each(void **state)
 	assert_int_equal(vcpus[0].nr_wrong + vcpus[1].nr_wrong, 0);
 }
 
+/* ---- what may wait ---- */
+
+static pthread_t vcpu_thread;
+static atomic_uint nr_syncs_on_vcpu, nr_syncs;
+
+/* The host's, as the program calls it. */
+int fdatasync(int fd)
+{
+	atomic_fetch_add(&nr_syncs, 1);
+	if (pthread_equal(pthread_self(), vcpu_thread))
+		atomic_fetch_add(&nr_syncs_on_vcpu, 1);
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+static void open_qcow2(struct fixture *f, uint64_t size, unsigned cluster_size)
+{
+	struct block_create_params p = {.path = f->path,
+					.format = "qcow2",
+					.size = size,
+					.cluster_size = cluster_size,
+					.may_replace = true};
+	struct error err;
+
+	assert_int_equal(block_create(&p, &err), 0);
+	f->format = "qcow2";
+	open_disk(f, false, BIT64(VIRTIO_BLK_F_FLUSH) | BIT64(VIRTIO_BLK_F_WRITE_ZEROES));
+}
+
+/* The first refcount table of smallest clusters counts 8 MiB; moving it syncs the image. */
+static void a_vcpu_does_not_sync_an_image(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t size = 16 * MIB;
+
+	vcpu_thread = pthread_self();
+	open_qcow2(f, size, 512);
+	nr_syncs = nr_syncs_on_vcpu = 0;
+	for (uint64_t sector = 0; sector < size / 512; sector += 64)
+		assert_int_equal(request(f, VIRTIO_BLK_T_OUT, sector, 32 * KIB), VIRTIO_BLK_S_OK);
+	assert_true(nr_syncs > 0);
+	assert_int_equal(nr_syncs_on_vcpu, 0);
+}
+
 static uint64_t count_flushes(struct fixture *f)
 {
 	struct block_stats stats;
@@ -376,6 +422,7 @@ int main(void)
 		T(the_serial_number_is_told),
 		T(zeroes_and_discards_clear),
 		T(two_vcpus_use_a_queue_each),
+		T(a_vcpu_does_not_sync_an_image),
 		T(what_a_driver_without_flushes_writes_is_flushed),
 		T(a_device_reset_waits_for_requests_in_flight),
 		T(a_queue_reset_waits_for_requests_in_flight),
