@@ -127,12 +127,33 @@ static int parse_letters(const struct option_table *t, const char *letters, stru
 	return 0;
 }
 
-static const struct foreign_word *find_foreign(const struct option_table *t, const char *word)
+/* Whether an option is that word, with a value behind '=' or not. Two dashes do for one. */
+static bool is_foreign(const char *option, const char *word)
 {
-	for (unsigned i = 0; t->foreign && i < t->foreign->nr; i++)
-		if (!strcmp(t->foreign->words[i].word, word))
-			return &t->foreign->words[i];
-	return NULL;
+	size_t len = strcspn(option, "=");
+
+	if (option[1] == '-' && word[1] != '-') {
+		option++;
+		len--;
+	}
+	return len == strlen(word) && !memcmp(option, word, len);
+}
+
+/* Fills err for a word of another system. Returns 0 when it is none. */
+static int refuse_foreign(const struct option_table *t, const char *option, struct error *err)
+{
+	for (unsigned i = 0; i < t->nr_foreign; i++) {
+		const struct foreign_words *f = &t->foreign[i];
+
+		for (unsigned j = 0; j < f->nr; j++) {
+			if (is_foreign(option, f->words[j].word))
+				return error_set(err, EXIT_USAGE,
+						 "'%.*s' is an option of %s; here it is %s",
+						 (int)strcspn(option, "="), option, f->system,
+						 f->words[j].instead);
+		}
+	}
+	return 0;
 }
 
 static bool is_option(const char *word)
@@ -144,13 +165,14 @@ static bool is_option(const char *word)
 static int parse_option(const struct option_table *t, const char *word, struct arguments *args,
 			void *ctx, struct error *err)
 {
-	if (word[1] == '-')
-		return parse_long(t, word + 2, args, ctx, err);
-	const struct foreign_word *foreign = find_foreign(t, word + 1);
-	if (foreign)
-		return error_set(err, EXIT_USAGE, "'%s' is an option of %s; here it is %s", word,
-				 t->foreign->system, foreign->instead);
-	return parse_letters(t, word + 1, args, ctx, err);
+	bool is_long = word[1] == '-';
+	bool is_ours = is_long && find_name(t, word + 2, strcspn(word + 2, "="));
+	int rc = is_ours ? 0 : refuse_foreign(t, word, err);
+
+	if (rc)
+		return rc;
+	return is_long ? parse_long(t, word + 2, args, ctx, err)
+		       : parse_letters(t, word + 1, args, ctx, err);
 }
 
 int options_parse(const struct option_table *table, int argc, char **argv, void *ctx,

@@ -24,7 +24,7 @@ struct option_row {
 	int (*apply)(void *ctx, const struct option_row *row, const char *value, struct error *err);
 };
 
-/* What users of another system write with one dash, and what it is here. */
+/* What users of another system write, with its dashes, and what it is here. */
 struct foreign_word {
 	const char *word, *instead;
 };
@@ -40,7 +40,8 @@ struct option_table {
 	unsigned nr;
 	/* A word that is no option. Returns as apply. */
 	int (*bare)(void *ctx, const char *word, struct error *err);
-	const struct foreign_words *foreign; /* answered with what they are here; NULL: none */
+	const struct foreign_words *foreign; /* answered with what they are here */
+	unsigned nr_foreign;
 };
 
 /* argv[0] is the first argument. Returns 0, or the exit code of the first failure with err filled.

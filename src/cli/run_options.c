@@ -12,11 +12,11 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "cli/exit_codes.h"
+#include "cli/foreign_words.h"
 #include "cli/options_disk.h"
 #include "cli/options_net.h"
 #include "cli/options_root.h"
 #include "cli/options_share.h"
-#include "cli/qemu_words.h"
 #include "config/config.h"
 
 static int set(struct config *cfg, const char *key, const char *value, struct error *err)
@@ -272,6 +272,13 @@ static int apply_port(void *ctx, const struct option_row *row, const char *value
 static int apply_disk(void *ctx, const struct option_row *row, const char *value, struct error *err)
 {
 	bool is_root;
+
+	if (!strncmp(value, "scsi:", 5)) /* kvmtool's word for a target of vhost-scsi */
+		return error_set(
+			err, EXIT_USAGE,
+			"disk '%s': vhost-scsi is not offered; a disk is an image or a block "
+			"device",
+			value);
 	int rc = root_option_take(cfg_of(ctx), value, &is_root, err);
 
 	return rc || is_root ? rc : disk_option_add(cfg_of(ctx), value, err);
@@ -548,5 +555,8 @@ static const struct option_row rows[] = {
 	{.letter = 'h', .name = "help", .apply = apply_help, .help = "print this"},
 };
 
-const struct option_table run_option_table = {
-	.rows = rows, .nr = ARRAY_SIZE(rows), .foreign = &qemu_words, .bare = take_word};
+const struct option_table run_option_table = {.rows = rows,
+					      .nr = ARRAY_SIZE(rows),
+					      .foreign = foreign_words,
+					      .nr_foreign = FOREIGN_SYSTEMS,
+					      .bare = take_word};

@@ -168,8 +168,10 @@ int sandbox_options_parse(struct sandbox_request *r, int argc, char **argv, stru
 {
 	unsigned nr = ARRAY_SIZE(rows) + run_option_table.nr;
 	struct option_row *all = mem_alloc_zero(nr * sizeof(*all));
-	const struct option_table both = {
-		.rows = all, .nr = nr, .foreign = run_option_table.foreign};
+	const struct option_table both = {.rows = all,
+					  .nr = nr,
+					  .foreign = run_option_table.foreign,
+					  .nr_foreign = run_option_table.nr_foreign};
 	int used;
 
 	memcpy(all, rows, sizeof(rows));

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e-lib.sh
 bantam=$(realpath "$bantam")
 top=$PWD
+cloud=$(kernel cloud-amd64)
 
 # refuse STATUS SENTENCE ARGUMENT...: the first line on stderr must be exactly the sentence.
 refuse() {
@@ -41,6 +42,26 @@ refuse $usage "unknown option '--kernl'; the nearest known one is '--kernel'" ru
 refuse $usage "'-drive' is an option of QEMU; here it is -d FILE" run -drive file=x.img
 refuse $usage "'-nographic' is an option of QEMU; here it is no option: the console is this terminal" run -nographic
 refuse 125 "'-smp' is an option of QEMU; here it is -c N" sandbox -smp 2 true
+display="no option: the guest has no display yet, and its console is this terminal"
+for word in --vnc --sdl --gtk; do
+	refuse $usage "'$word' is an option of kvmtool; here it is $display" run $word
+done
+refuse $usage "'-vnc' is an option of QEMU; here it is $display" run -vnc :0
+firmware="no option: there is no firmware yet, and a kernel is started by -k FILE"
+refuse $usage "'--firmware' is an option of kvmtool; here it is $firmware" run --firmware=bios.bin
+refuse $usage "'-f' is an option of kvmtool; here it is $firmware" run -f bios.bin
+refuse $usage "'--hugetlbfs' is an option of kvmtool; here it is no option: guest memory is ordinary memory of the host" \
+	run --hugetlbfs /dev/hugepages
+for word in -pidfile --pidfile; do
+	refuse $usage "'$word' is an option of QEMU; here it is no option: bantam stays in the foreground, and \$! of the \
+shell is its process" run $word x
+done
+refuse $usage "'-daemonize' is an option of QEMU; here it is no option: bantam stays in the foreground; '&' of the shell \
+puts it behind" run -daemonize
+refuse $usage "'-mem-path' is an option of QEMU; here it is no option: guest memory is ordinary memory of the host" \
+	run -mem-path /dev/hugepages
+refuse $usage "disk 'scsi:naa.5001405': vhost-scsi is not offered; a disk is an image or a block device" \
+	run -d scsi:naa.5001405
 refuse $usage "unknown option '-z'; see 'bantam help run'" run -z
 refuse $usage "option '--mem' needs a value: SIZE[BKMGTP]" run --mem
 refuse $usage "option '--no-reboot' takes no value" run --no-reboot=1
@@ -120,6 +141,29 @@ header in the first 8192 bytes" run --accel soft -c 1 "$work/zeros"
 refuse $config "accelerator \"warp\" is unknown (known: kvm, soft, tcg)" run --accel warp -c 1 "$work/zeros"
 refuse $config "65535 vCPUs requested but only 64 available" run --accel soft -c 65535 "$work/zeros"
 refuse $config "vcpu.3.cpuset: there are only vCPUs 0 to 0" run --accel soft -c 1 --pin 3:0 "$work/zeros"
+
+# ---- files that are not there, or of another kind ----
+mkdir "$work/folder"
+echo text >"$work/text"
+vm="--accel soft -c 1"
+# shellcheck disable=SC2086 # a list of words on purpose, here and below
+refuse $config "disk 0: $work/none.img: No such file or directory" run $vm -d "$work/none.img" "$work/zeros"
+refuse $config "disk 0: $work/folder: Is a directory" run $vm -d "$work/folder,format=raw" "$work/zeros"
+refuse $config "disk 0: $work/folder is neither a file nor a block device" \
+	run $vm -d "$work/folder,format=raw,ro" "$work/zeros"
+refuse $config "kernel $work/folder: a directory, not a regular file" run $vm "$work/folder"
+refuse $config "initrd $work/none: No such file or directory" run $vm -i "$work/none" "$cloud"
+refuse $config "initrd $work/folder: a directory, not a regular file" run $vm -i "$work/folder" "$cloud"
+refuse $config "Failed to read configuration file $work/folder: Is a directory" run --config "$work/folder"
+refuse $config "share 0: '$work/text' is no directory" run $vm --share "$work/text,tag" "$work/zeros"
+refuse $config "--share: Failed resolving 9p path '$work/none': No such file or directory" run --share "$work/none,tag"
+refuse $config "--sandbox '$work/folder': not an executable file" run --sandbox "$work/folder"
+refuse $config "serial line 0: channel 'file:$work/folder': $work/folder: Is a directory" \
+	run $vm --serial "file:$work/folder" "$work/zeros"
+refuse 125 "--rw: folder '$work/text': Not a directory" sandbox --rw "$work/text" true
+refuse 125 "--rw: folder '$work/none': No such file or directory" sandbox --rw "$work/none" true
+refuse 1 "$work/folder is neither a file nor a block device" image info "$work/folder"
+refuse 1 "$work/text/new: Not a directory" image create "$work/text/new" 1M
 
 # ---- what is right ----
 "$bantam" run --dump-config -k /k -c cpus=4,sockets=1,cores=2,threads=2 -m 1G --name n --pin 2:0 \
