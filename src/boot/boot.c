@@ -148,7 +148,8 @@ static int load_acpi(struct mem *m, const struct boot_config *cfg, struct error 
 					 .nr_cpus = cfg->nr_cpus,
 					 .virtio = cfg->virtio,
 					 .nr_virtio = cfg->nr_virtio,
-					 .pci = cfg->pci};
+					 .pci = cfg->pci,
+					 .no_serial = cfg->no_serial};
 	struct buf tables = {0};
 	int ret = acpi_build(&tables, BIOS_ACPI, BIOS_ACPI_END - BIOS_ACPI, &acpi, err);
 

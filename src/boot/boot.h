@@ -38,6 +38,7 @@ struct boot_config {
 	size_t rng_seed_len;		  /* at most BOOT_RNG_SEED_MAX */
 	const struct boot_virtio *virtio; /* virtio-mmio devices, named in the DSDT */
 	unsigned nr_virtio;
+	unsigned no_serial; /* bit N: the DSDT does not name serial port N, 0 to 3 */
 };
 
 #define BOOT_RNG_SEED_MAX 256

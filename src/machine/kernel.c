@@ -12,6 +12,7 @@
 #include "boot/loader/elf.h"
 #include "config/config.h"
 #include "machine/init_image.h"
+#include "machine/part_serial.h"
 #include "machine/pc.h"
 #include "machine/virtio_bus.h"
 #include "machine/vm_impl.h"
@@ -153,6 +154,7 @@ int kernel_boot(struct kernel *k, struct vm *vm, struct error *err)
 		.has_acpi = true,
 		.virtio = windows,
 		.nr_virtio = nr_windows,
+		.no_serial = serial_ports_missing(vm->serial_ports),
 		.has_mptable = s->has_mptable,
 		.rng_seed = seed,
 	};

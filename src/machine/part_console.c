@@ -29,8 +29,7 @@ static const struct config_key keys[] = {
 	{.name = "port.N.channel",
 	 .type = CONFIG_STRING,
 	 .help = "makes a byte stream of the guest, /dev/virtio-ports/NAME there, and says what it "
-		 "is "
-		 "connected to"},
+		 "is connected to; none: there is no such stream"},
 	{.name = "port.N.name",
 	 .type = CONFIG_STRING,
 	 .help = "name the guest sees of that stream"},

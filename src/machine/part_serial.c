@@ -20,13 +20,15 @@
 
 struct serial_ports {
 	struct char_dev *channels[NR_PORTS]; /* NULL: nothing is plugged in, or no port */
+	unsigned missing;		     /* bit N: no port */
 };
 
 static const struct config_key keys[] = {
 	{.name = "serial.N.channel",
 	 .type = CONFIG_STRING,
 	 .help = "what serial port N, 0 to 3, is connected to: stdio, fd:N, pts, tty:PATH, "
-		 "port:[ADDR:]N, unix:PATH, file:PATH, null, none (no such port), or IN,OUT"},
+		 "port:[ADDR:]N, unix:PATH, file:PATH, null, none, or IN,OUT; with none the guest "
+		 "has no such port"},
 	{.name = "serial.channel",
 	 .type = CONFIG_STRING,
 	 .help = "the same for all serial ports without a channel of their own"},
@@ -120,8 +122,10 @@ static int add_port(struct vm *vm, const struct config *cfg, unsigned i, struct 
 			     {"serial3", 0x2e8, 3}};
 	const char *text = channel_of(cfg, i);
 
-	if (text && channel_is_none(text))
+	if (text && channel_is_none(text)) {
+		vm->serial_ports->missing |= BIT(i);
 		return 0;
+	}
 	int rc = open_channel(vm, cfg, i, text, err);
 	if (rc)
 		return rc;
@@ -149,6 +153,11 @@ static int create(struct vm *vm, const struct config *cfg, struct error *err)
 	for (unsigned i = 0; !rc && i < NR_PORTS; i++)
 		rc = add_port(vm, cfg, i, err);
 	return rc;
+}
+
+unsigned serial_ports_missing(const struct serial_ports *s)
+{
+	return s->missing;
 }
 
 void serial_ports_free(struct serial_ports *s)

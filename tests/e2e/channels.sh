@@ -1,5 +1,6 @@
 #!/bin/bash
-# Serial ports on channels: a file, a pseudo-terminal, a TCP port and a Unix socket, driven with socat.
+# Serial ports on channels: a file, a pseudo-terminal, a TCP port, also one for several, a Unix socket, and
+# input and output apart; driven with socat.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e-lib.sh
@@ -51,7 +52,73 @@ tr -d '\r' <"$work/log" >"$work/log.txt"
 [ "$(section "$work/log" ports)" = 4 ] || fault "ports: '$(section "$work/log" ports)': $(tail -n 5 "$work/log.txt")"
 [ ! -e "$work/line3" ] || fault "the socket is left"
 
-# A port that is not there, and mistakes.
+# ---- two lines on one TCP port, no fourth port; input and output apart ----
+
+# session NAME: a client of the port that reads $work/NAME.in and writes $work/NAME.
+session() {
+	mkfifo "$work/$1.in"
+	timeout 90 socat "TCP:127.0.0.1:$port,retry=100,interval=0.1" - <"$work/$1.in" >"$work/$1" 2>"$work/$1.err" \
+		5>&- 6>&- 7>&- &
+	background="$background $!"
+}
+
+# await FILE WORD: until the word is in the file, 30 s at most.
+await() {
+	for _ in $(seq 300); do
+		grep -q "$2" "$1" 2>/dev/null && return
+		sleep 0.1
+	done
+	fault "no '$2' in $1: '$(cat "$1")'"
+}
+
+timeout -s KILL 100 "$bantam" run --accel "${ACCEL:-soft}" -c 1 -m 256M -i "$gz" -p "quiet lines=1,2" \
+	--serial "0=file:$work/log" --serial "1=port:$port" --serial "2=port:$port" --serial 3=none "$cloud" \
+	>"$work/stdout" 2>"$work/messages" </dev/null &
+pid=$!
+background="$background $pid"
+session first
+exec 5>"$work/first.in"
+await "$work/first" ready
+session second
+exec 6>"$work/second.in"
+await "$work/second" ready
+session surplus
+exec 7>"$work/surplus.in"
+echo hello >&5
+await "$work/first" hello
+[ "$(sed -n 's/^ready //p' "$work/first" "$work/second" | tr -d '\r' | sort | tr '\n' ' ')" = "1 2 " ] ||
+	fault "sessions got '$(cat "$work/first" "$work/second")'"
+[ ! -s "$work/surplus" ] || fault "a surplus session got '$(cat "$work/surplus")'"
+exec 5>&- # the first detaches; its line is the third's now
+printf 'again\nend\n' >&7
+await "$work/surplus" bye
+printf 'end\n' >&6
+await "$work/second" bye
+wait $pid
+status=$?
+expect_status 0 "two lines on one port"
+line=$(sed -n 's/^ready \([12]\).*/\1/p' "$work/first")
+grep -q "^line $line: again" "$work/surplus" || fault "the third session: '$(cat "$work/surplus")'"
+tr -d '\r' <"$work/log" >"$work/log.txt"
+[ "$(section "$work/log" ports)" = 3 ] || fault "ports without the fourth: '$(section "$work/log" ports)'"
+[ "$(section "$work/log" named)" = 3 ] || fault "ports that ACPI names: '$(section "$work/log" named)'"
+
+mkfifo "$work/input"
+exec 8<>"$work/input"
+timeout -s KILL 60 "$bantam" run --accel "${ACCEL:-soft}" -c 1 -m 256M -i "$gz" -p "quiet lines=1" \
+	--serial "0=file:$work/log" --serial "1=fd:8,file:$work/output" "$cloud" \
+	>"$work/stdout" 2>"$work/messages" </dev/null &
+pid=$!
+background="$background $pid"
+await "$work/output" ready
+printf 'from one\nend\n' >&8
+wait $pid
+status=$?
+expect_status 0 "input and output apart"
+printf 'ready 1\nline 1: from one\nbye 1\n' | diff - <(tr -d '\r' <"$work/output") || fault "IN,OUT: see above"
+
+# ---- mistakes ----
+
 refuse() {
 	local sentence=$1
 	shift
@@ -61,6 +128,8 @@ refuse() {
 refuse "serial.1.channel: channel 'fd:x': 'x' is no descriptor number" --serial 1=fd:x
 refuse "serial.4.channel: there are only 0 to 3" -o serial.4.channel=pts
 refuse "serial.4.channel: there are only 0 to 3" --serial 4=pts
+refuse "serial.1.channel: channel 'xterm' is not offered; pts is a pseudo-terminal, to which a terminal such as screen \
+is attached" --serial 1=xterm
 refuse "console.channel: channel 'fd' needs a value after a colon" --con fd
 refuse "console.2.channel: channel 'tty:': a path is missing" --con 2=tty:
 refuse "port.0.channel: channel 'file:': a path is missing" --port x=file:

@@ -330,6 +330,12 @@ static const struct kind *parse(const char *text, const char **arg, struct error
 		}
 		return k;
 	}
+	if (!strcmp(text, "xterm")) { /* User Mode Linux starts one */
+		error_set(err, -EINVAL,
+			  "channel 'xterm' is not offered; pts is a pseudo-terminal, to which a "
+			  "terminal such as screen is attached");
+		return NULL;
+	}
 	error_set(err, -EINVAL,
 		  "channel '%s' is unknown; it may be stdio, fd:N, pts, tty:PATH, port:[ADDR:]N, "
 		  "unix:PATH, file:PATH, null or, as input and output, two of these with a comma "

@@ -62,6 +62,7 @@ struct acpi_config {
 	const struct boot_virtio *virtio;
 	unsigned nr_virtio;	    /* at most 4096 */
 	const struct acpi_pci *pci; /* NULL: no PCI, no MCFG */
+	unsigned no_serial;	    /* bit N: serial port N, 0 to 3, is not there */
 };
 
 /*

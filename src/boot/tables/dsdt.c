@@ -18,7 +18,8 @@ struct isa_device {
 		uint8_t nr;
 	} io[3];
 	uint32_t memory, memory_size;
-	uint16_t irqs; /* bit mask */
+	uint16_t irqs;	/* bit mask */
+	bool is_serial; /* port uid - 1 */
 };
 
 static const struct isa_device isa_devices[] = {
@@ -29,10 +30,10 @@ static const struct isa_device isa_devices[] = {
 	{"RTC_", "PNP0B00", .io = {{0x70, 2}}, .irqs = BIT(8)},
 	{"PS2K", "PNP0303", .io = {{0x60, 1}, {0x64, 1}}, .irqs = BIT(1)},
 	{"PS2M", "PNP0F13", .irqs = BIT(12)},
-	{"COM1", "PNP0501", 1, .io = {{0x3f8, 8}}, .irqs = BIT(4)},
-	{"COM2", "PNP0501", 2, .io = {{0x2f8, 8}}, .irqs = BIT(3)},
-	{"COM3", "PNP0501", 3, .io = {{0x3e8, 8}}, .irqs = BIT(4)},
-	{"COM4", "PNP0501", 4, .io = {{0x2e8, 8}}, .irqs = BIT(3)},
+	{"COM1", "PNP0501", 1, .io = {{0x3f8, 8}}, .irqs = BIT(4), true},
+	{"COM2", "PNP0501", 2, .io = {{0x2f8, 8}}, .irqs = BIT(3), true},
+	{"COM3", "PNP0501", 3, .io = {{0x3e8, 8}}, .irqs = BIT(4), true},
+	{"COM4", "PNP0501", 4, .io = {{0x2e8, 8}}, .irqs = BIT(3), true},
 };
 
 static void add_isa_device(struct buf *b, const struct isa_device *d)
@@ -120,8 +121,12 @@ void acpi_build_dsdt(struct buf *aml, const struct acpi_config *cfg)
 	add_processors(&system_bus, cfg);
 	if (cfg->pci)
 		acpi_add_pci(&system_bus, cfg->pci);
-	for (unsigned i = 0; i < ARRAY_SIZE(isa_devices); i++)
-		add_isa_device(&system_bus, &isa_devices[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(isa_devices); i++) {
+		const struct isa_device *d = &isa_devices[i];
+
+		if (!d->is_serial || !(cfg->no_serial & BIT(d->uid - 1)))
+			add_isa_device(&system_bus, d);
+	}
 	add_virtio(&system_bus, cfg);
 	aml_scope(aml, "\\_SB_", &system_bus);
 	buf_free(&system_bus);

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Answers line by line on the serial ports 1 to 3 until each has said "end", then powers off.
+# Answers line by line on the serial ports of lines= (1,2,3) until each has said "end", then powers off.
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
-for n in 1 2 3; do
+mount -t sysfs sys /sys
+for n in $(echo "${lines:-1,2,3}" | tr , ' '); do
 	stty -F /dev/ttyS$n raw -echo
 	(
 		exec 3<>/dev/ttyS$n
@@ -17,5 +18,7 @@ done
 wait
 echo "=== ports"
 grep -c 16550A /proc/tty/driver/serial
+echo "=== named"
+cat /sys/bus/pnp/devices/*/id | grep -c PNP0501
 echo "=== done"
 poweroff -f

@@ -167,6 +167,20 @@ static void there_is_nothing_of_pci_without_it(void **state)
 	buf_free(&b);
 }
 
+static void serial_ports_that_are_missing_are_not_named(void **state)
+{
+	const struct acpi_config cfg = {.apic_ids = four_ids, .nr_cpus = 4, .no_serial = 0x9};
+	struct buf aml = {0};
+
+	acpi_build_dsdt(&aml, &cfg);
+	assert_null(memmem(aml.data, aml.len, "COM1", 4));
+	assert_non_null(memmem(aml.data, aml.len, "COM2", 4));
+	assert_non_null(memmem(aml.data, aml.len, "COM3", 4));
+	assert_null(memmem(aml.data, aml.len, "COM4", 4));
+	assert_non_null(memmem(aml.data, aml.len, "PS2K", 4));
+	buf_free(&aml);
+}
+
 /* INTA# of device 1 is GSI 17, its INTB# 18; device 4 has the same wires as device 0 would. */
 static void interrupts_are_routed_by_device_and_pin(void **state)
 {
@@ -365,6 +379,7 @@ int main(void)
 		cmocka_unit_test(madt_lists_cpus_ioapic_and_overrides),
 		cmocka_unit_test(mcfg_tells_where_configuration_space_is),
 		cmocka_unit_test(there_is_nothing_of_pci_without_it),
+		cmocka_unit_test(serial_ports_that_are_missing_are_not_named),
 		cmocka_unit_test(interrupts_are_routed_by_device_and_pin),
 		cmocka_unit_test(madt_uses_x2apic_entries_for_large_ids),
 		cmocka_unit_test(tables_of_1024_cpus_fit_the_bios_area),

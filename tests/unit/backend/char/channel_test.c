@@ -175,6 +175,8 @@ static void words_that_are_none(void **state)
 		{"port:65536", "channel 'port:65536': the port must be 1 to 65535"},
 		{"port:x:", "channel 'port:x:': the port must be 1 to 65535"},
 		{"stdio:1", "channel 'stdio:1': stdio takes no value"},
+		{"xterm", "channel 'xterm' is not offered; pts is a pseudo-terminal, to which a "
+			  "terminal such as screen is attached"},
 		{"null,null,null", "channel 'null,null,null' has more than two parts"},
 	};
 	char expected[512];
