@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "host/loop.h"
+#include "unit/backend/block/image_folder.h"
 
 #define DISK_SIZE (4 * MIB)
 #define UNIT	  4096
@@ -61,7 +62,7 @@ ssize_t pwritev(int fd, const struct iovec *iov, int nr, off_t offset)
 /* ---- images ---- */
 
 struct fixture {
-	char dir[64], path[128], base[128];
+	struct image_folder folder;
 	struct loop *loop;
 	struct block *b;
 	uint8_t data[UNIT];
@@ -80,13 +81,8 @@ static int set_up(void **state)
 
 	memset(&host, 0, sizeof(host));
 	log_set_level(LOG_ERROR);
-	strcpy(f->dir, "/tmp/bantam-flush-XXXXXX");
-	if (!mkdtemp(f->dir))
-		return -1;
-	snprintf(f->path, sizeof(f->path), "%s/disk", f->dir);
-	snprintf(f->base, sizeof(f->base), "%s/base", f->dir);
 	*state = f;
-	return 0;
+	return image_folder_init(&f->folder);
 }
 
 static int tear_down(void **state)
@@ -95,9 +91,7 @@ static int tear_down(void **state)
 
 	block_close(f->b);
 	loop_free(f->loop);
-	unlink(f->path);
-	unlink(f->base);
-	rmdir(f->dir);
+	image_folder_fini(&f->folder);
 	free(f);
 	return 0;
 }
@@ -117,11 +111,11 @@ static void create(const char *path, const char *format, const char *backing)
 
 static void open_image(struct fixture *f, const char *format, enum aio_kind aio)
 {
-	struct block_params params = {.path = f->path, .format = format, .aio = aio};
+	struct block_params params = {.path = f->folder.path, .format = format, .aio = aio};
 	struct error err;
 
-	create(f->base, "raw", NULL);
-	create(f->path, format, strcmp(format, "cow") ? NULL : "base");
+	create(f->folder.base, "raw", NULL);
+	create(f->folder.path, format, strcmp(format, "cow") ? NULL : "base");
 	if (aio != AIO_SYNC)
 		f->loop = params.loop = loop_new(&err);
 	f->b = block_open(&params, &err);

@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "host/loop.h"
+#include "unit/backend/block/image_folder.h"
 
 #define DISK_SIZE  (12 * MIB)
 #define ROOM	   (1 * MIB) /* at first */
@@ -27,7 +28,8 @@
 #define ROOM_LIMIT (3 * DISK_SIZE)
 
 struct fixture {
-	char dir[64], path[128], copy[128];
+	struct image_folder folder;
+	char copy[128]; /* beside it, where there is room */
 	bool is_mounted;
 	struct loop *loop;
 	struct block *b;
@@ -40,12 +42,10 @@ static int set_up(void **state)
 	struct fixture *f = mem_alloc_zero(sizeof(*f));
 
 	log_set_level(LOG_ERROR);
-	strcpy(f->dir, "/tmp/bantam-full-XXXXXX");
-	if (!mkdtemp(f->dir))
+	if (image_folder_init(&f->folder))
 		return -1;
-	snprintf(f->path, sizeof(f->path), "%s/disk", f->dir);
-	snprintf(f->copy, sizeof(f->copy), "%s.copy", f->dir);
-	f->is_mounted = !mount("tmpfs", f->dir, "tmpfs", 0, "size=1M");
+	snprintf(f->copy, sizeof(f->copy), "%s.copy", f->folder.dir);
+	f->is_mounted = !mount("tmpfs", f->folder.dir, "tmpfs", 0, "size=1M");
 	*state = f;
 	return 0;
 }
@@ -56,8 +56,8 @@ static int tear_down(void **state)
 
 	block_close(f->b);
 	loop_free(f->loop);
-	umount(f->dir);
-	rmdir(f->dir);
+	umount(f->folder.dir);
+	image_folder_fini(&f->folder);
 	unlink(f->copy);
 	free(f);
 	return 0;
@@ -68,7 +68,7 @@ static void give_room(struct fixture *f, uint64_t bytes)
 	char options[64];
 
 	snprintf(options, sizeof(options), "size=%llu", (unsigned long long)bytes);
-	assert_int_equal(mount("tmpfs", f->dir, "tmpfs", MS_REMOUNT, options), 0);
+	assert_int_equal(mount("tmpfs", f->folder.dir, "tmpfs", MS_REMOUNT, options), 0);
 }
 
 /* ---- requests ---- */
@@ -147,7 +147,7 @@ static void expect_units(struct fixture *f, struct block *b, unsigned nr)
 static void copy_file(struct fixture *f)
 {
 	uint8_t data[64 * KIB];
-	int from = open(f->path, O_RDONLY | O_CLOEXEC);
+	int from = open(f->folder.path, O_RDONLY | O_CLOEXEC);
 	int to = open(f->copy, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	ssize_t n;
 
@@ -180,9 +180,11 @@ static void expect_copy(struct fixture *f, const char *format, unsigned nr)
 static void fill(struct fixture *f, const char *format, unsigned cluster_size, enum aio_kind aio,
 		 unsigned step)
 {
-	struct block_create_params create = {
-		.path = f->path, .format = format, .size = DISK_SIZE, .cluster_size = cluster_size};
-	struct block_params params = {.path = f->path, .format = format, .aio = aio};
+	struct block_create_params create = {.path = f->folder.path,
+					     .format = format,
+					     .size = DISK_SIZE,
+					     .cluster_size = cluster_size};
+	struct block_params params = {.path = f->folder.path, .format = format, .aio = aio};
 	uint64_t room = ROOM;
 	unsigned done = 0;
 	struct error err;

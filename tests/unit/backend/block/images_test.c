@@ -14,6 +14,7 @@
 #include "backend/block/block.h"
 #include "base/buf.h"
 #include "host/loop.h"
+#include "unit/backend/block/image_folder.h"
 
 #define DISK_SIZE (3 * MIB + 512)
 #define REQUESTS  400
@@ -21,8 +22,7 @@
 #define LEN_MAX	  (200 * KIB)
 
 struct fixture {
-	char dir[64];
-	char path[128], base[128];
+	struct image_folder folder;
 	uint8_t *model;
 	unsigned seed;
 	struct block *b;
@@ -44,23 +44,16 @@ static int set_up(void **state)
 {
 	struct fixture *f = mem_alloc_zero(sizeof(*f));
 
-	strcpy(f->dir, "/tmp/bantam-images-XXXXXX");
-	if (!mkdtemp(f->dir))
-		return -1;
-	snprintf(f->path, sizeof(f->path), "%s/disk", f->dir);
-	snprintf(f->base, sizeof(f->base), "%s/base", f->dir);
 	f->model = mem_alloc_zero(DISK_SIZE);
 	*state = f;
-	return 0;
+	return image_folder_init(&f->folder);
 }
 
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	unlink(f->path);
-	unlink(f->base);
-	rmdir(f->dir);
+	image_folder_fini(&f->folder);
 	free(f->model);
 	free(f);
 	return 0;
@@ -193,7 +186,8 @@ static void expect_model(struct fixture *f, struct block *b)
 
 static void expect_clean(struct fixture *f)
 {
-	struct block_params params = {.path = f->path, .format = "qcow2", .is_read_only = true};
+	struct block_params params = {
+		.path = f->folder.path, .format = "qcow2", .is_read_only = true};
 	struct block_check check = {0};
 	struct error err;
 	struct block *b = block_open(&params, &err);
@@ -241,7 +235,7 @@ static void make(struct block_create_params p)
 
 static void make_base(struct fixture *f)
 {
-	FILE *out = fopen(f->base, "w");
+	FILE *out = fopen(f->folder.base, "w");
 
 	for (uint64_t i = 0; i < DISK_SIZE; i++)
 		f->model[i] = (uint8_t)random_below(f, 256);
@@ -251,10 +245,11 @@ static void make_base(struct fixture *f)
 
 static void raw_with(struct fixture *f, enum aio_kind aio, bool is_direct)
 {
-	make((struct block_create_params){.path = f->path, .format = "raw", .size = DISK_SIZE});
+	make((struct block_create_params){
+		.path = f->folder.path, .format = "raw", .size = DISK_SIZE});
 	use(f,
 	    (struct block_params){
-		    .path = f->path, .format = "raw", .aio = aio, .is_direct = is_direct},
+		    .path = f->folder.path, .format = "raw", .aio = aio, .is_direct = is_direct},
 	    NULL);
 }
 
@@ -276,24 +271,24 @@ static void raw_by_whatever_is_best(void **state)
 static void raw_past_the_page_cache(void **state)
 {
 	struct fixture *f = *state;
-	int fd = open(f->path, O_CREAT | O_RDWR | O_DIRECT, 0644);
+	int fd = open(f->folder.path, O_CREAT | O_RDWR | O_DIRECT, 0644);
 
 	if (fd < 0)
 		skip(); /* tmpfs */
 	close(fd);
-	unlink(f->path);
+	unlink(f->folder.path);
 	raw_with(f, AIO_AUTO, true);
 }
 
 static void qcow2_with(struct fixture *f, unsigned cluster_size, unsigned version,
 		       enum aio_kind aio)
 {
-	make((struct block_create_params){.path = f->path,
+	make((struct block_create_params){.path = f->folder.path,
 					  .format = "qcow2",
 					  .size = DISK_SIZE,
 					  .version = version,
 					  .cluster_size = cluster_size});
-	use(f, (struct block_params){.path = f->path, .aio = aio}, "plain");
+	use(f, (struct block_params){.path = f->folder.path, .aio = aio}, "plain");
 }
 
 static void qcow2_of_version_3(void **state)
@@ -325,13 +320,14 @@ static void qcow2_with_largest_clusters(void **state)
 static void qcow2_over_base(struct fixture *f, unsigned version, bool is_direct)
 {
 	make_base(f);
-	make((struct block_create_params){.path = f->path,
+	make((struct block_create_params){.path = f->folder.path,
 					  .format = "qcow2",
 					  .version = version,
 					  .cluster_size = 16 * KIB,
 					  .backing = "base",
 					  .backing_format = "raw"});
-	use(f, (struct block_params){.path = f->path, .aio = AIO_AUTO, .is_direct = is_direct},
+	use(f,
+	    (struct block_params){.path = f->folder.path, .aio = AIO_AUTO, .is_direct = is_direct},
 	    version == 2 ? "v2-backing" : "backing");
 }
 
@@ -350,8 +346,9 @@ static void cow_with_backing_file(void **state)
 	struct fixture *f = *state;
 
 	make_base(f);
-	make((struct block_create_params){.path = f->path, .format = "cow", .backing = "base"});
-	use(f, (struct block_params){.path = f->path, .aio = AIO_AUTO}, NULL);
+	make((struct block_create_params){
+		.path = f->folder.path, .format = "cow", .backing = "base"});
+	use(f, (struct block_params){.path = f->folder.path, .aio = AIO_AUTO}, NULL);
 }
 
 static void is_written(struct block_req *req, int rc)
@@ -381,7 +378,7 @@ static int write_and_wait(struct block *b, uint64_t offset, uint8_t *data, size_
 static void a_long_request_is_done_whole(void **state)
 {
 	struct fixture *f = *state;
-	struct block_params params = {.path = f->path, .format = "qcow2"};
+	struct block_params params = {.path = f->folder.path, .format = "qcow2"};
 	const size_t len = 11 * MIB + 512;
 	uint8_t *data = mem_alloc_zero(len), *back = mem_alloc_zero(len);
 	struct error err;
@@ -389,7 +386,7 @@ static void a_long_request_is_done_whole(void **state)
 	for (size_t i = 0; i < len; i++)
 		data[i] = (uint8_t)random_below(f, 256);
 	make((struct block_create_params){
-		.path = f->path, .format = "qcow2", .size = 12 * MIB, .cluster_size = 512});
+		.path = f->folder.path, .format = "qcow2", .size = 12 * MIB, .cluster_size = 512});
 	params.loop = loop_new(&err);
 	struct block *b = block_open(&params, &err);
 	assert_non_null(b);
@@ -411,14 +408,16 @@ static void a_long_request_is_done_whole(void **state)
 
 static void compressed_with(struct fixture *f, bool uses_zstd)
 {
-	struct block_params params = {.path = f->path};
+	struct block_params params = {.path = f->folder.path};
 	const uint64_t cluster = 64 * KIB;
 	struct error err = {0};
 
 	for (uint64_t i = 0; i < DISK_SIZE; i++)
 		f->model[i] = i / 4096 % 2 ? (uint8_t)random_below(f, 256) : (uint8_t)(i / 100);
-	make((struct block_create_params){
-		.path = f->path, .format = "qcow2", .size = DISK_SIZE, .uses_zstd = uses_zstd});
+	make((struct block_create_params){.path = f->folder.path,
+					  .format = "qcow2",
+					  .size = DISK_SIZE,
+					  .uses_zstd = uses_zstd});
 	struct block *b = block_open(&params, &err);
 	assert_non_null(b);
 	for (uint64_t at = 0; at < DISK_SIZE; at += cluster)
@@ -428,7 +427,7 @@ static void compressed_with(struct fixture *f, bool uses_zstd)
 	expect_model(f, b);
 	assert_int_equal(block_close(b), 0);
 	expect_clean(f);
-	use(f, (struct block_params){.path = f->path, .aio = AIO_AUTO}, "compressed");
+	use(f, (struct block_params){.path = f->folder.path, .aio = AIO_AUTO}, "compressed");
 }
 
 static void compressed_by_zlib(void **state)

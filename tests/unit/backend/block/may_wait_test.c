@@ -13,6 +13,7 @@
 
 #include "backend/block/block.h"
 #include "base/buf.h"
+#include "unit/backend/block/image_folder.h"
 
 #define DISK_SIZE \
 	(16 * MIB) /* with clusters of 512 bytes, more than the first refcount table counts */
@@ -33,7 +34,7 @@ ssize_t pwrite(int fd, const void *data, size_t len, off_t offset)
 }
 
 struct fixture {
-	char path[64];
+	struct image_folder folder;
 	struct block *b;
 	unsigned seed;
 	unsigned nr_requests, nr_foretold, nr_waited;
@@ -44,13 +45,8 @@ static int set_up(void **state)
 {
 	struct fixture *f = mem_alloc_zero(sizeof(*f));
 
-	strcpy(f->path, "/tmp/bantam-wait-XXXXXX");
-	int fd = mkstemp(f->path);
-	if (fd < 0)
-		return -1;
-	close(fd);
 	*state = f;
-	return 0;
+	return image_folder_init(&f->folder);
 }
 
 static int tear_down(void **state)
@@ -58,14 +54,14 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 
 	block_close(f->b);
-	unlink(f->path);
+	image_folder_fini(&f->folder);
 	free(f);
 	return 0;
 }
 
 static void create(struct fixture *f, unsigned cluster_size)
 {
-	struct block_create_params p = {.path = f->path,
+	struct block_create_params p = {.path = f->folder.path,
 					.format = "qcow2",
 					.size = DISK_SIZE,
 					.cluster_size = cluster_size,
@@ -82,7 +78,7 @@ static void reopen(struct fixture *f)
 	struct error err;
 
 	block_close(f->b);
-	f->b = block_open(&(struct block_params){.path = f->path}, &err);
+	f->b = block_open(&(struct block_params){.path = f->folder.path}, &err);
 	assert_non_null(f->b);
 }
 
