@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Raw images, which are files or block devices, and the files that other formats live in.
- *
- * With O_DIRECT, requests that are not aligned as the host wants go through a buffer; a write that
- * covers part of a unit reads the rest first, and no other write may touch that unit meanwhile.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -15,52 +12,19 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "backend/block/block_impl.h"
+#include "backend/block/raw_impl.h"
 #include "base/buf.h"
 #include "base/log.h"
 
-#define DIRECT_ALIGN 4096	/* of our own buffers: enough for every host */
-#define QUICK_MAX    (64 * KIB) /* tens of microseconds */
-#define ZEROES_SIZE  (64 * KIB)
-#define ZEROES_IOV   16 /* pieces of one write of zeroes: 1 MiB */
+#define QUICK_MAX   (64 * KIB) /* tens of microseconds */
+#define ZEROES_SIZE (64 * KIB)
+#define ZEROES_IOV  16 /* pieces of one write of zeroes: 1 MiB */
 
-static const uint8_t zeroes[ZEROES_SIZE] __attribute__((aligned(DIRECT_ALIGN)));
+static const uint8_t zeroes[ZEROES_SIZE] __attribute__((aligned(RAW_DIRECT_ALIGN)));
 
-struct raw {
-	struct block block;
-	int fd;
-	enum raw_use use;
-	bool is_direct, is_device;
-	bool cannot_punch, cannot_zero; /* the host's file system said so */
-	bool is_dirty;			/* something was written since the last flush began */
-	unsigned nr_flushes;		/* in flight */
-	int lost;			/* negative errno: the host lost what it was to write out */
-	unsigned align, align_memory;	/* with O_DIRECT, of offsets and addresses */
-	struct list writes;		/* with O_DIRECT: in flight */
-	struct list waiting;		/* with O_DIRECT: for a write in flight to end */
-};
-
-/* What a request needs beyond its own fields. */
-struct progress {
-	uint64_t moved;	 /* bytes done in earlier steps */
-	uint64_t span;	 /* WRITE_ZEROES: bytes of this step */
-	uint64_t start;	 /* bounced: of the aligned range */
-	uint8_t *bounce; /* bounced: its bytes */
-	size_t bounce_len;
-	bool reads_first; /* bounced write that is still reading */
-	struct iovec one;
-	unsigned nr_room;
-	struct iovec rest[]; /* what is left of the vector */
-};
-
-static struct raw *raw_of(const struct block *b)
+struct raw_progress *raw_progress_new(struct block_req *req, unsigned nr_iov)
 {
-	return container_of(b, struct raw, block);
-}
-
-static struct progress *progress_new(struct block_req *req, unsigned nr_iov)
-{
-	struct progress *p = mem_alloc_zero(sizeof(*p) + nr_iov * sizeof(struct iovec));
+	struct raw_progress *p = mem_alloc_zero(sizeof(*p) + nr_iov * sizeof(struct iovec));
 
 	p->nr_room = nr_iov;
 	req->scratch = p;
@@ -69,12 +33,10 @@ static struct progress *progress_new(struct block_req *req, unsigned nr_iov)
 
 /* ---- ends ---- */
 
-static void submit_waiting(struct raw *r);
-
-static void finish(struct block_req *req, int rc)
+void raw_finish(struct block_req *req, int rc)
 {
 	struct raw *r = raw_of(req->block);
-	struct progress *p = req->scratch;
+	struct raw_progress *p = req->scratch;
 
 	if (p) {
 		free(p->bounce);
@@ -83,10 +45,8 @@ static void finish(struct block_req *req, int rc)
 	}
 	if (req->op != BLOCK_READ && req->op != BLOCK_FLUSH)
 		r->is_dirty = true;
-	if (r->is_direct && req->op == BLOCK_WRITE) {
-		list_remove(&req->node);
-		submit_waiting(r);
-	}
+	if (r->is_direct && req->op == BLOCK_WRITE)
+		raw_direct_end_write(r, req);
 	block_done(req, rc);
 }
 
@@ -100,7 +60,7 @@ static bool is_cached(const struct raw *r)
 	return !r->is_direct && !r->is_device;
 }
 
-static void move(struct block_req *req, const struct iovec *iov, unsigned nr, uint64_t offset)
+void raw_move(struct block_req *req, const struct iovec *iov, unsigned nr, uint64_t offset)
 {
 	struct raw *r = raw_of(req->block);
 
@@ -118,181 +78,37 @@ static void move(struct block_req *req, const struct iovec *iov, unsigned nr, ui
 /* Fewer bytes than asked for were moved: a read met the end of the file, or go on behind them. */
 static void moved_in_part(struct block_req *req, uint64_t n)
 {
-	struct progress *p = req->scratch;
+	struct raw_progress *p = req->scratch;
 	uint64_t before = p ? p->moved : 0;
 
 	if (!n && req->op == BLOCK_READ) {
 		iov_fill_zero(req->iov, req->nr_iov, before, req->len - before);
-		finish(req, 0);
+		raw_finish(req, 0);
 		return;
 	}
 	if (!n) {
-		finish(req, -EIO);
+		raw_finish(req, -EIO);
 		return;
 	}
 	if (!p)
-		p = progress_new(req, req->nr_iov);
+		p = raw_progress_new(req, req->nr_iov);
 	p->moved += n;
 	unsigned nr = iov_slice(req->iov, req->nr_iov, p->moved, req->len - p->moved, p->rest);
-	move(req, p->rest, nr, req->offset + p->moved);
+	raw_move(req, p->rest, nr, req->offset + p->moved);
 }
 
 static void moved(struct aio_req *a)
 {
 	struct block_req *req = container_of(a, struct block_req, aio);
-	struct progress *p = req->scratch;
+	struct raw_progress *p = req->scratch;
 	uint64_t before = p ? p->moved : 0;
 
 	if (a->result < 0)
-		finish(req, (int)a->result);
+		raw_finish(req, (int)a->result);
 	else if ((uint64_t)a->result == req->len - before)
-		finish(req, 0);
+		raw_finish(req, 0);
 	else
 		moved_in_part(req, (uint64_t)a->result);
-}
-
-/* ---- O_DIRECT ---- */
-
-static bool is_aligned(const struct raw *r, const struct block_req *req)
-{
-	if ((req->offset | req->len) & (r->align - 1))
-		return false;
-	for (unsigned i = 0; i < req->nr_iov; i++) {
-		if (((uintptr_t)req->iov[i].iov_base | req->iov[i].iov_len) & (r->align_memory - 1))
-			return false;
-	}
-	return true;
-}
-
-static void bounced(struct aio_req *a);
-
-static void bounce_step(struct block_req *req, enum aio_op op)
-{
-	struct raw *r = raw_of(req->block);
-	struct progress *p = req->scratch;
-
-	p->one = (struct iovec){p->bounce + p->moved, p->bounce_len - p->moved};
-	req->aio = (struct aio_req){.op = op,
-				    .fd = r->fd,
-				    .offset = p->start + p->moved,
-				    .iov = &p->one,
-				    .nr_iov = 1,
-				    .done = bounced};
-	aio_submit(r->block.aio, &req->aio);
-}
-
-static void bounce_write(struct block_req *req)
-{
-	struct progress *p = req->scratch;
-
-	iov_copy_from(req->iov, req->nr_iov, 0, p->bounce + (req->offset - p->start), req->len);
-	p->reads_first = false;
-	p->moved = 0;
-	bounce_step(req, AIO_WRITE);
-}
-
-static void bounced(struct aio_req *a)
-{
-	struct block_req *req = container_of(a, struct block_req, aio);
-	struct raw *r = raw_of(req->block);
-	struct progress *p = req->scratch;
-	bool was_read = req->op == BLOCK_READ || p->reads_first;
-
-	if (a->result < 0) {
-		finish(req, (int)a->result);
-		return;
-	}
-	p->moved += (uint64_t)a->result;
-	/* A part that is no whole unit is the end of the file: nothing can be asked for behind it. */
-	bool is_end = !a->result || p->moved % r->align;
-	if (p->moved < p->bounce_len && !is_end) {
-		bounce_step(req, was_read ? AIO_READ : AIO_WRITE);
-		return;
-	}
-	if (!was_read) {
-		finish(req, p->moved < p->bounce_len ? -EIO : 0);
-		return;
-	}
-	if (p->moved < p->bounce_len)
-		memset(p->bounce + p->moved, 0, p->bounce_len - p->moved);
-	if (p->reads_first) {
-		bounce_write(req);
-		return;
-	}
-	iov_copy_to(req->iov, req->nr_iov, 0, p->bounce + (req->offset - p->start), req->len);
-	finish(req, 0);
-}
-
-static void bounce(struct raw *r, struct block_req *req)
-{
-	struct progress *p = progress_new(req, 0);
-	uint64_t end = ALIGN_UP(req->offset + req->len, r->align);
-	void *memory;
-
-	p->start = ALIGN_DOWN(req->offset, r->align);
-	p->bounce_len = end - p->start;
-	if (posix_memalign(&memory, DIRECT_ALIGN, p->bounce_len)) {
-		block_complete(&r->block, req, -ENOMEM);
-		free(p);
-		req->scratch = NULL;
-		return;
-	}
-	p->bounce = memory;
-	p->reads_first = req->op == BLOCK_WRITE && p->bounce_len != req->len;
-	if (req->op == BLOCK_WRITE && !p->reads_first)
-		bounce_write(req);
-	else
-		bounce_step(req, AIO_READ);
-}
-
-/* Whether a write in flight shares a unit with this one. */
-static bool shares_unit(const struct raw *r, const struct block_req *req)
-{
-	uint64_t start = ALIGN_DOWN(req->offset, r->align);
-	uint64_t end = ALIGN_UP(req->offset + req->len, r->align);
-
-	list_for_each (it, &r->writes) {
-		const struct block_req *other = list_entry(it, struct block_req, node);
-
-		if (ALIGN_DOWN(other->offset, r->align) < end &&
-		    start < ALIGN_UP(other->offset + other->len, r->align))
-			return true;
-	}
-	return false;
-}
-
-static void submit_direct(struct raw *r, struct block_req *req)
-{
-	if (req->op == BLOCK_WRITE) {
-		if (shares_unit(r, req)) {
-			list_append(&r->waiting, &req->node);
-			return;
-		}
-		list_append(&r->writes, &req->node);
-	}
-	if (is_aligned(r, req))
-		move(req, req->iov, req->nr_iov, req->offset);
-	else
-		bounce(r, req);
-}
-
-static void submit_waiting(struct raw *r)
-{
-	struct list again;
-
-	list_init(&again);
-	while (!list_is_empty(&r->waiting)) {
-		struct list *node = r->waiting.next;
-
-		list_remove(node);
-		list_append(&again, node);
-	}
-	while (!list_is_empty(&again)) {
-		struct list *node = again.next;
-
-		list_remove(node);
-		submit_direct(r, list_entry(node, struct block_req, node));
-	}
 }
 
 /* ---- zeroes, discards, flushes ---- */
@@ -301,7 +117,7 @@ static void zeroes_written(struct aio_req *a);
 
 static void write_zeroes(struct block_req *req)
 {
-	struct progress *p = req->scratch ? req->scratch : progress_new(req, ZEROES_IOV);
+	struct raw_progress *p = req->scratch ? req->scratch : raw_progress_new(req, ZEROES_IOV);
 	struct raw *r = raw_of(req->block);
 	uint64_t left = req->len - p->moved, len = min(left, ZEROES_SIZE * ZEROES_IOV);
 	unsigned nr = 0;
@@ -321,17 +137,17 @@ static void write_zeroes(struct block_req *req)
 static void zeroes_written(struct aio_req *a)
 {
 	struct block_req *req = container_of(a, struct block_req, aio);
-	struct progress *p = req->scratch;
+	struct raw_progress *p = req->scratch;
 
 	if (a->result <= 0) {
-		finish(req, a->result ? (int)a->result : -EIO);
+		raw_finish(req, a->result ? (int)a->result : -EIO);
 		return;
 	}
 	p->moved += (uint64_t)a->result;
 	if (p->moved < req->len)
 		write_zeroes(req);
 	else
-		finish(req, 0);
+		raw_finish(req, 0);
 }
 
 static void start_allocate(struct raw *r, struct block_req *req);
@@ -350,11 +166,11 @@ static void allocated(struct aio_req *a)
 	}
 	/* A discard is a hint. */
 	if (req->op == BLOCK_DISCARD)
-		finish(req, is_unsupported ? 0 : (int)a->result);
+		raw_finish(req, is_unsupported ? 0 : (int)a->result);
 	else if (is_unsupported)
 		write_zeroes(req);
 	else
-		finish(req, (int)a->result);
+		raw_finish(req, (int)a->result);
 }
 
 static void start_allocate(struct raw *r, struct block_req *req)
@@ -401,7 +217,7 @@ static void flushed(struct aio_req *a)
 	r->nr_flushes--;
 	if (a->result < 0)
 		flush_failed(r, (int)a->result);
-	finish(req, (int)a->result);
+	raw_finish(req, (int)a->result);
 }
 
 /*
@@ -453,9 +269,9 @@ static void raw_submit(struct block *b, struct block_req *req)
 	case BLOCK_READ:
 	case BLOCK_WRITE:
 		if (r->is_direct)
-			submit_direct(r, req);
+			raw_direct_submit(r, req);
 		else
-			move(req, req->iov, req->nr_iov, req->offset);
+			raw_move(req, req->iov, req->nr_iov, req->offset);
 		break;
 	case BLOCK_FLUSH:
 		start_flush(r, req);
@@ -498,7 +314,7 @@ int raw_truncate(struct block *b, uint64_t size)
 	return ftruncate(raw_of(b)->fd, (off_t)size) ? -errno : 0;
 }
 
-static int transfer_now(int fd, uint64_t offset, uint8_t *data, size_t len, bool writes)
+int raw_transfer_now(int fd, uint64_t offset, uint8_t *data, size_t len, bool writes)
 {
 	while (len) {
 		ssize_t n = writes ? pwrite(fd, data, len, (off_t)offset)
@@ -521,36 +337,14 @@ static int transfer_now(int fd, uint64_t offset, uint8_t *data, size_t len, bool
 	return 0;
 }
 
-/* With O_DIRECT: through an aligned buffer; units at the ends are read before they are written. */
-static int transfer_aligned(struct raw *r, uint64_t offset, uint8_t *data, size_t len, bool writes)
-{
-	uint64_t start = ALIGN_DOWN(offset, r->align);
-	size_t span = ALIGN_UP(offset + len, r->align) - start;
-	void *memory;
-	int rc = 0;
-
-	if (posix_memalign(&memory, DIRECT_ALIGN, span))
-		return -ENOMEM;
-	if (!writes || span != len)
-		rc = transfer_now(r->fd, start, memory, span, false);
-	if (!rc && writes) {
-		memcpy((uint8_t *)memory + (offset - start), data, len);
-		rc = transfer_now(r->fd, start, memory, span, true);
-	} else if (!rc) {
-		memcpy(data, (uint8_t *)memory + (offset - start), len);
-	}
-	free(memory);
-	return rc;
-}
-
 int raw_read_now(struct block *b, uint64_t offset, void *data, size_t len)
 {
 	struct raw *r = raw_of(b);
 
 	if (offset > INT64_MAX - len)
 		return -EFBIG;
-	return r->is_direct ? transfer_aligned(r, offset, data, len, false)
-			    : transfer_now(r->fd, offset, data, len, false);
+	return r->is_direct ? raw_direct_now(r, offset, data, len, false)
+			    : raw_transfer_now(r->fd, offset, data, len, false);
 }
 
 int raw_write_now(struct block *b, uint64_t offset, const void *data, size_t len)
@@ -561,8 +355,8 @@ int raw_write_now(struct block *b, uint64_t offset, const void *data, size_t len
 	if (offset > INT64_MAX - len)
 		return -EFBIG;
 	r->is_dirty = true;
-	return r->is_direct ? transfer_aligned(r, offset, bytes, len, true)
-			    : transfer_now(r->fd, offset, bytes, len, true);
+	return r->is_direct ? raw_direct_now(r, offset, bytes, len, true)
+			    : raw_transfer_now(r->fd, offset, bytes, len, true);
 }
 
 int raw_flush_now(struct block *b)
@@ -633,21 +427,6 @@ static const struct block_ops raw_ops = {.name = "raw",
 
 /* ---- opening ---- */
 
-/* What O_DIRECT asks for is found out by trying; a file too small to try gets the safe value. */
-static void find_alignment(struct raw *r)
-{
-	void *memory;
-
-	r->align = r->align_memory = DIRECT_ALIGN;
-	if (!r->is_direct || posix_memalign(&memory, DIRECT_ALIGN, 2 * DIRECT_ALIGN))
-		return;
-	if (pread(r->fd, memory, BLOCK_SECTOR, 0) == BLOCK_SECTOR)
-		r->align = BLOCK_SECTOR;
-	if (pread(r->fd, (uint8_t *)memory + BLOCK_SECTOR, DIRECT_ALIGN, 0) == DIRECT_ALIGN)
-		r->align_memory = BLOCK_SECTOR;
-	free(memory);
-}
-
 static int find_size(struct raw *r, struct error *err)
 {
 	struct stat st;
@@ -656,7 +435,7 @@ static int find_size(struct raw *r, struct error *err)
 
 	if (fstat(r->fd, &st))
 		return error_set_errno(err, -errno, "%s", r->block.path);
-	r->block.physical_size = DIRECT_ALIGN;
+	r->block.physical_size = RAW_DIRECT_ALIGN;
 	if (S_ISREG(st.st_mode)) {
 		if (st.st_size > INT64_MAX - (off_t)MIB)
 			return error_set(err, -EFBIG, "%s is too large", r->block.path);
@@ -720,7 +499,7 @@ struct block *raw_open(const struct block_params *params, struct aio *aio, enum 
 		block_close(&r->block);
 		return NULL;
 	}
-	find_alignment(r);
+	raw_direct_find_alignment(r);
 	note_format(r);
 	return &r->block;
 }
