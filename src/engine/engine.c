@@ -103,6 +103,11 @@ unsigned engine_max_vcpus(const struct engine *e)
 	return e->ops->max_vcpus(e);
 }
 
+bool engine_must_hear_of_writes(const struct engine *e)
+{
+	return e->ops->must_hear_of_writes;
+}
+
 int engine_filter_cpuid(struct engine *e, struct cpuid_table *table, struct error *err)
 {
 	return e->ops->filter_cpuid(e, table, err);
@@ -154,6 +159,11 @@ int engine_vm_set_doorbell(struct engine_vm *vm, gpa_t addr, int eventfd, bool o
 {
 	return vm->ops->vm_set_doorbell ? vm->ops->vm_set_doorbell(vm, addr, eventfd, on)
 					: -ENOTSUP;
+}
+
+int engine_vm_set_call(struct engine_vm *vm, int eventfd, const struct engine_message *message)
+{
+	return vm->ops->vm_set_call ? vm->ops->vm_set_call(vm, eventfd, message) : -ENOTSUP;
 }
 
 int engine_vm_get_clock(struct engine_vm *vm, struct kvm_clock_data *clock)

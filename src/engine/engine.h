@@ -58,6 +58,12 @@ void engine_close(struct engine *e); /* after its VMs; NULL is fine */
 const char *engine_name(const struct engine *e); /* "kvm" or "soft" */
 unsigned engine_max_vcpus(const struct engine *e);
 
+/*
+ * Whether the engine must hear of every write to guest memory (mem_set_write_hook()). Then nobody may
+ * write there who does not report it, such as a data plane in the host's kernel.
+ */
+bool engine_must_hear_of_writes(const struct engine *e);
+
 /* Fills what of the CPU model this engine can give: the model with unsupported bits cleared. */
 int engine_filter_cpuid(struct engine *e, struct cpuid_table *table, struct error *err);
 
@@ -92,6 +98,19 @@ int engine_vm_set_ioapic_routes(struct engine_vm *vm,
  * engine cannot: then the writes are exits as ever.
  */
 int engine_vm_set_doorbell(struct engine_vm *vm, gpa_t addr, int eventfd, bool on);
+
+/*
+ * Has the engine send the message each time the eventfd is signalled, without a thread of ours
+ * (KVM_IRQFD); a signal nobody has read yet sends it at once. Called again, the message is another one
+ * from then on. With NULL that ends: when this returns nothing more is sent, and signals stay in the
+ * eventfd. Any thread. Returns 0, or a negative errno, -ENOTSUP where an engine cannot: then nothing
+ * is sent.
+ */
+struct engine_message {
+	uint64_t addr;
+	uint32_t data;
+};
+int engine_vm_set_call(struct engine_vm *vm, int eventfd, const struct engine_message *message);
 
 /* KVM_GET_CLOCK and KVM_SET_CLOCK: the paravirtual clock, in ns. */
 int engine_vm_get_clock(struct engine_vm *vm, struct kvm_clock_data *clock);

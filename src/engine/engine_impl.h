@@ -25,6 +25,7 @@ struct engine_vcpu {
 
 struct engine_ops {
 	const char *name;
+	bool must_hear_of_writes;
 
 	/*
 	 * is_forced: the user asked for just this one, so a slow one is taken too. Returns NULL
@@ -43,6 +44,8 @@ struct engine_ops {
 				    const struct engine_route routes[IOAPIC_NR_PINS]);
 	int (*vm_set_doorbell)(struct engine_vm *vm, gpa_t addr, int eventfd,
 			       bool on); /* NULL: -ENOTSUP */
+	int (*vm_set_call)(struct engine_vm *vm, int eventfd,
+			   const struct engine_message *message); /* NULL: -ENOTSUP */
 	int (*vm_get_clock)(struct engine_vm *vm, struct kvm_clock_data *clock);
 	int (*vm_set_clock)(struct engine_vm *vm, const struct kvm_clock_data *clock);
 	int (*vm_log_dirty)(struct engine_vm *vm, unsigned region, bool on);

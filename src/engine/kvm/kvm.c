@@ -111,6 +111,7 @@ static void read_capabilities(struct kvm_engine *e)
 	e->has_payload = kvm_check(e->fd, KVM_CAP_EXCEPTION_PAYLOAD);
 	e->has_doorbells = kvm_check(e->fd, KVM_CAP_IOEVENTFD);
 	e->has_doorbells_of_any_size = kvm_check(e->fd, KVM_CAP_IOEVENTFD_ANY_LENGTH);
+	e->has_calls = kvm_check(e->fd, KVM_CAP_IRQFD);
 	e->clock_flags = kvm_check(e->fd, KVM_CAP_ADJUST_CLOCK) & KVM_CLOCK_REALTIME;
 }
 
@@ -185,11 +186,6 @@ static unsigned kvm_max_vcpus(const struct engine *e)
 
 /* ---- virtual machines ---- */
 
-static struct kvm_vm *vm_of(struct engine_vm *vm)
-{
-	return container_of(vm, struct kvm_vm, base);
-}
-
 static int set_slot(struct kvm_vm *vm, unsigned i, uint32_t flags)
 {
 	const struct mem_region *r = mem_region_at(vm->mem, i);
@@ -253,12 +249,11 @@ static int set_up(struct kvm_vm *vm, struct error *err)
 
 static void kvm_vm_free(struct engine_vm *base)
 {
-	struct kvm_vm *vm = vm_of(base);
+	struct kvm_vm *vm = kvm_vm_of(base);
 
 	if (vm->fd >= 0)
 		close(vm->fd);
-	pthread_mutex_destroy(&vm->routes_lock);
-	free(vm->routes);
+	kvm_routes_fini(&vm->routes);
 	free(vm);
 }
 
@@ -268,7 +263,7 @@ static struct engine_vm *kvm_vm_new(struct engine *e, struct mem *mem, struct er
 
 	vm->engine = container_of(e, struct kvm_engine, base);
 	vm->mem = mem;
-	pthread_mutex_init(&vm->routes_lock, NULL);
+	kvm_routes_init(&vm->routes);
 	vm->fd = kvm_ioctl_value(vm->engine->fd, KVM_CREATE_VM, 0);
 	if (vm->fd < 0) {
 		error_set_errno(err, vm->fd, "KVM_CREATE_VM");
@@ -289,44 +284,13 @@ static int kvm_vm_signal_msi(struct engine_vm *base, uint64_t addr, uint32_t dat
 	struct kvm_msi msi = {.address_lo = (uint32_t)addr, .address_hi = addr >> 32, .data = data};
 
 	/* A positive number means delivered, 0 that it was pending already. */
-	return kvm_ioctl(vm_of(base)->fd, KVM_SIGNAL_MSI, &msi) < 0 ? -EINVAL : 0;
-}
-
-/*
- * KVM uses the routes only to know which vectors' EOIs leave the kernel, and changing them waits
- * for all vCPUs, so edge-triggered ones are left out and an unchanged table is not installed again.
- */
-static int kvm_vm_set_ioapic_routes(struct engine_vm *base,
-				    const struct engine_route routes[IOAPIC_NR_PINS])
-{
-	struct kvm_vm *vm = vm_of(base);
-	size_t size = sizeof(*vm->routes) + IOAPIC_NR_PINS * sizeof(vm->routes->entries[0]);
-	struct kvm_irq_routing *table = mem_alloc_zero(size);
-	int ret = 0;
-
-	table->nr = IOAPIC_NR_PINS;
-	for (unsigned pin = 0; pin < IOAPIC_NR_PINS; pin++) {
-		bool is_level = routes[pin].data & BIT(15);
-
-		table->entries[pin].gsi = pin;
-		table->entries[pin].type = KVM_IRQ_ROUTING_MSI;
-		table->entries[pin].u.msi.address_lo = is_level ? (uint32_t)routes[pin].addr : 0;
-		table->entries[pin].u.msi.address_hi = is_level ? routes[pin].addr >> 32 : 0;
-		table->entries[pin].u.msi.data = is_level ? routes[pin].data : 0;
-	}
-	pthread_mutex_lock(&vm->routes_lock);
-	if (!vm->routes || memcmp(vm->routes, table, size))
-		ret = kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, table);
-	free(vm->routes);
-	vm->routes = table;
-	pthread_mutex_unlock(&vm->routes_lock);
-	return ret;
+	return kvm_ioctl(kvm_vm_of(base)->fd, KVM_SIGNAL_MSI, &msi) < 0 ? -EINVAL : 0;
 }
 
 /* Where KVM must be told a size it is that of virtio's doorbells; other writes are exits. */
 static int kvm_vm_set_doorbell(struct engine_vm *base, gpa_t addr, int eventfd, bool on)
 {
-	struct kvm_vm *vm = vm_of(base);
+	struct kvm_vm *vm = kvm_vm_of(base);
 	struct kvm_ioeventfd bell = {
 		.addr = addr,
 		.len = vm->engine->has_doorbells_of_any_size ? 0 : 2,
@@ -341,12 +305,12 @@ static int kvm_vm_set_doorbell(struct engine_vm *base, gpa_t addr, int eventfd, 
 
 static int kvm_vm_get_clock(struct engine_vm *vm, struct kvm_clock_data *clock)
 {
-	return kvm_ioctl(vm_of(vm)->fd, KVM_GET_CLOCK, clock);
+	return kvm_ioctl(kvm_vm_of(vm)->fd, KVM_GET_CLOCK, clock);
 }
 
 static int kvm_vm_set_clock(struct engine_vm *base, const struct kvm_clock_data *clock)
 {
-	struct kvm_vm *vm = vm_of(base);
+	struct kvm_vm *vm = kvm_vm_of(base);
 	struct kvm_clock_data copy = *clock;
 
 	/* The other flags only describe what was read. */
@@ -356,18 +320,18 @@ static int kvm_vm_set_clock(struct engine_vm *base, const struct kvm_clock_data 
 
 static int kvm_vm_log_dirty(struct engine_vm *vm, unsigned region, bool on)
 {
-	if (region >= mem_nr_regions(vm_of(vm)->mem))
+	if (region >= mem_nr_regions(kvm_vm_of(vm)->mem))
 		return -EINVAL;
-	return set_slot(vm_of(vm), region, on ? KVM_MEM_LOG_DIRTY_PAGES : 0);
+	return set_slot(kvm_vm_of(vm), region, on ? KVM_MEM_LOG_DIRTY_PAGES : 0);
 }
 
 static int kvm_vm_get_dirty(struct engine_vm *vm, unsigned region, uint64_t *bitmap)
 {
 	struct kvm_dirty_log log = {.slot = region, .dirty_bitmap = bitmap};
 
-	if (region >= mem_nr_regions(vm_of(vm)->mem))
+	if (region >= mem_nr_regions(kvm_vm_of(vm)->mem))
 		return -EINVAL;
-	return kvm_ioctl(vm_of(vm)->fd, KVM_GET_DIRTY_LOG, &log);
+	return kvm_ioctl(kvm_vm_of(vm)->fd, KVM_GET_DIRTY_LOG, &log);
 }
 
 const struct engine_ops kvm_engine_ops = {
@@ -381,6 +345,7 @@ const struct engine_ops kvm_engine_ops = {
 	.vm_signal_msi = kvm_vm_signal_msi,
 	.vm_set_ioapic_routes = kvm_vm_set_ioapic_routes,
 	.vm_set_doorbell = kvm_vm_set_doorbell,
+	.vm_set_call = kvm_vm_set_call,
 	.vm_get_clock = kvm_vm_get_clock,
 	.vm_set_clock = kvm_vm_set_clock,
 	.vm_log_dirty = kvm_vm_log_dirty,

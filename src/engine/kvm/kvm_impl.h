@@ -24,11 +24,26 @@ struct kvm_engine {
 	size_t run_size; /* bytes of a vCPU's shared page */
 	unsigned max_vcpus, max_vcpu_id;
 	bool has_xcrs, has_read_only_memory, has_x2apic_api, has_debug, has_payload;
-	bool has_doorbells, has_doorbells_of_any_size;
+	bool has_doorbells, has_doorbells_of_any_size, has_calls;
 	uint32_t clock_flags; /* those KVM_SET_CLOCK takes */
 	/* MSRs that make up a vCPU's state, without the clock's own (see kvm_vcpu_reset()). */
 	unsigned nr_msrs;
 	uint32_t msrs[KVM_MSRS_MAX];
+};
+
+/* An eventfd whose signals KVM sends as a message: the route of one GSI behind the IOAPIC's pins. */
+struct kvm_call {
+	int fd; /* -1: free */
+	struct engine_message message;
+};
+
+/* See routes.c. lock guards all of it and its installation; order: innermost. */
+struct kvm_routes {
+	pthread_mutex_t lock;
+	struct engine_message pins[IOAPIC_NR_PINS];
+	struct kvm_call *calls;
+	unsigned nr_calls;
+	struct kvm_irq_routing *installed; /* NULL: none yet */
 };
 
 struct kvm_vm {
@@ -36,10 +51,14 @@ struct kvm_vm {
 	struct kvm_engine *engine;
 	struct mem *mem;
 	int fd;
-	pthread_mutex_t routes_lock; /* guards routes and their installation */
-	struct kvm_irq_routing *routes;
+	struct kvm_routes routes;
 	atomic_bool was_tsc_set; /* a vCPU's TSC by the caller; see kvm_vcpu_set_msrs() */
 };
+
+static inline struct kvm_vm *kvm_vm_of(struct engine_vm *vm)
+{
+	return container_of(vm, struct kvm_vm, base);
+}
 
 /* A vCPU's state after creation, to go back to on reset. */
 struct kvm_initial_state;
@@ -71,6 +90,14 @@ int kvm_install_kick_signal(void);
 
 /* See probe.c. Returns 0 when KVM runs code at hardware speed, else -ENODEV with err filled. */
 int kvm_probe(int kvm_fd, size_t run_size, const char *device, struct error *err);
+
+/* ---- routes.c ---- */
+
+void kvm_routes_init(struct kvm_routes *r);
+void kvm_routes_fini(struct kvm_routes *r);
+int kvm_vm_set_ioapic_routes(struct engine_vm *vm,
+			     const struct engine_route routes[IOAPIC_NR_PINS]);
+int kvm_vm_set_call(struct engine_vm *vm, int eventfd, const struct engine_message *message);
 
 int kvm_filter_cpuid(struct engine *e, struct cpuid_table *table, struct error *err);
 int kvm_set_cpuid(int vcpu_fd, const struct cpuid_table *table);

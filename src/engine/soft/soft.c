@@ -443,6 +443,7 @@ static uint32_t soft_vcpu_tsc_khz(struct engine_vcpu *v)
 
 const struct engine_ops soft_engine_ops = {
 	.name = "soft",
+	.must_hear_of_writes = true,
 	.open = soft_open,
 	.close = soft_close,
 	.max_vcpus = soft_max_vcpus,

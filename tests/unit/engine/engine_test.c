@@ -455,6 +455,47 @@ static void message_wakes_a_halted_vcpu(void **state)
 	tiny_close(&t);
 }
 
+static void *signal_call(void *arg)
+{
+	const uint64_t one = 1;
+
+	sleep_ms(30);
+	assert_int_equal(write(*(int *)arg, &one, sizeof(one)), sizeof(one));
+	return NULL;
+}
+
+/* Its message at the time counts. After the end, and where an engine has no calls, signals stay. */
+static void call_is_a_message_to_a_halted_vcpu(void **state)
+{
+	const struct engine_message other = {0xfee00000, 0x61}, message = {0xfee00000, 0x60};
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	uint64_t count = 1;
+	struct tiny t;
+	pthread_t thread;
+
+	tiny_open(&t, 1);
+	tiny_load(&t, PHYS_CODE, halt_guest);
+	tiny_load(&t, PHYS_CODE + 0x100, interrupt_handler);
+	tiny_long_mode(&t);
+	tiny_gate64(&t, 0x60, PHYS_CODE + 0x100);
+	if (engine_vm_set_call(t.vm, fd, &other) == -ENOTSUP) {
+		assert_true(engine_must_hear_of_writes(t.engine));
+	} else {
+		assert_false(engine_must_hear_of_writes(t.engine));
+		assert_int_equal(engine_vm_set_call(t.vm, fd, &message), 0);
+		pthread_create(&thread, NULL, signal_call, &fd);
+		assert_int_equal(tiny_expect_out(&t, 0x80), 0x44);
+		assert_int_equal(tiny_expect_out(&t, STOP_PORT), 0x33);
+		pthread_join(thread, NULL);
+	}
+	assert_int_equal(engine_vm_set_call(t.vm, fd, NULL) & ~-ENOTSUP, 0);
+	assert_int_equal(write(fd, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(read(fd, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(count, 1);
+	close(fd);
+	tiny_close(&t);
+}
+
 GUEST_CODE(spin_guest, 64,
 	   "sti\n"
 	   "1: jmp 1b\n");
@@ -1154,6 +1195,7 @@ int main(void)
 		cmocka_unit_test(page_fault_tells_address_error_and_rip),
 		cmocka_unit_test(fault_without_idt_is_a_shutdown),
 		cmocka_unit_test(message_wakes_a_halted_vcpu),
+		cmocka_unit_test(call_is_a_message_to_a_halted_vcpu),
 		cmocka_unit_test(kick_ends_a_running_vcpu),
 		cmocka_unit_test(kick_before_entry_is_not_lost),
 		cmocka_unit_test(pic_vector_is_taken_through_the_window),
