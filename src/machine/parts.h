@@ -49,6 +49,12 @@ int parts_create(struct vm *vm, const struct config *cfg, struct error *err);
 int vm_add_virtio(struct vm *vm, struct virtio_device *d, unsigned index, struct error *err);
 
 /*
+ * Whether the host's kernel may serve queues of the VM's devices (vhost): its engine must allow that, for
+ * as long as the VM lives. Returns 0 or a negative errno with err.
+ */
+int vm_check_vhost(struct vm *vm, struct error *err);
+
+/*
  * A new I/O thread of the VM's, ended when all devices are gone. Devices with little to do share
  * vm_shared_io(). NULL with err.
  */

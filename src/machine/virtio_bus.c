@@ -108,14 +108,23 @@ static int set_doorbell(void *ctx, uint64_t addr, int eventfd, bool on)
 	return engine_vm_set_doorbell(vm->engine_vm, addr, eventfd, on);
 }
 
+static int set_call(void *ctx, int eventfd, bool on, uint64_t addr, uint32_t data)
+{
+	const struct engine_message message = {addr, data};
+	struct vm *vm = ctx;
+
+	return engine_vm_set_call(vm->engine_vm, eventfd, on ? &message : NULL);
+}
+
 static int add_function(struct virtio_bus *bus, struct virtio_device *d, unsigned index,
 			struct error *err)
 {
-	struct virtio_pci_params params = {.root = pc_pci_root(bus->vm->pc),
-					   .device = PCI_DEVICE_ANY,
-					   .index = index,
-					   .has_msix = bus->has_msix,
-					   .doorbells = {.set = set_doorbell, .ctx = bus->vm}};
+	struct virtio_pci_params params = {
+		.root = pc_pci_root(bus->vm->pc),
+		.device = PCI_DEVICE_ANY,
+		.index = index,
+		.has_msix = bus->has_msix,
+		.engine = {.set_doorbell = set_doorbell, .set_call = set_call, .ctx = bus->vm}};
 	struct device *dev = virtio_pci_new(d, &params, err);
 
 	if (!dev)
@@ -135,7 +144,22 @@ int vm_add_virtio(struct vm *vm, struct virtio_device *d, unsigned index, struct
 void virtio_bus_engine_changed(struct virtio_bus *bus)
 {
 	for (unsigned i = 0; i < bus->nr_functions; i++)
-		virtio_pci_set_doorbells(bus->functions[i]);
+		virtio_pci_engine_changed(bus->functions[i]);
+}
+
+int vm_check_vhost(struct vm *vm, struct error *err)
+{
+	if (engine_must_hear_of_writes(vm->engine))
+		return error_set(
+			err, -ENOTSUP,
+			"the host's kernel can serve a guest on KVM only, and this one is on "
+			"the engine %s (leave vhost out)",
+			engine_name(vm->engine));
+	if (vm->settings.move_every_ms)
+		return error_set(err, -ENOTSUP,
+				 "the VM is to move between engines (leave out vhost or "
+				 "debug.move_every)");
+	return 0;
 }
 
 struct io_thread *vm_new_io(struct vm *vm, const char *name, struct error *err)

@@ -193,7 +193,7 @@ static unsigned map_bars_locked(struct pci_function *f)
 	return done;
 }
 
-static void tell_changed(struct pci_function *f)
+void pci_tell_changed(struct pci_function *f)
 {
 	if (f->ops && f->ops->changed)
 		f->ops->changed(f);
@@ -203,7 +203,7 @@ void pci_map_bars(struct pci_function *f)
 {
 	pthread_mutex_lock(&f->lock);
 	if (map_bars_locked(f) & BARS_MOVED)
-		tell_changed(f);
+		pci_tell_changed(f);
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -327,7 +327,7 @@ static unsigned take_effect_locked(struct pci_function *f, bool was_master)
 	drive_intx_locked(f);
 	pci_msi_control_changed(f);
 	pci_msix_control_changed(f);
-	tell_changed(f);
+	pci_tell_changed(f);
 	return (done & BARS_LEFT ? EFFECT_BARS_LEFT : 0) |
 	       (is_bus_master_locked(f) != was_master ? EFFECT_MASTERING : 0);
 }

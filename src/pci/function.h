@@ -39,8 +39,8 @@ struct pci_root;
 
 struct pci_function_ops {
 	/*
-	 * The command register, the MSI-X control bits or the place of a BAR changed; called with the
-	 * function's lock held, so it may only note that, or tell an engine. NULL: not of interest.
+	 * The command register, the MSI-X control bits, a vector or the place of a BAR changed; called
+	 * with the function's lock held, so it may only note that, or tell an engine. NULL: not of interest.
 	 */
 	void (*changed)(struct pci_function *f);
 
@@ -186,6 +186,13 @@ bool pci_msix_is_enabled(struct pci_function *f);
  * function may not master the bus. Nothing happens with MSI-X off or a vector that is not there.
  */
 void pci_msix_notify(struct pci_function *f, unsigned vector);
+
+/*
+ * In ops->changed: the message of a vector that pci_msix_notify() would send now. False when there is
+ * none, or it would have to wait.
+ */
+bool pci_msix_message_locked(const struct pci_function *f, unsigned vector, uint64_t *addr,
+			     uint32_t *data);
 
 /* May the device access guest memory? */
 bool pci_is_bus_master(struct pci_function *f);

@@ -43,6 +43,9 @@ void pci_decode_bars(struct pci_function *f);
 /* Maps BARs where the registers say; one that another device is in the way of waits. Not locked. */
 void pci_map_bars(struct pci_function *f);
 
+/* Tells the owner that something it may want to know of has changed. Locked. */
+void pci_tell_changed(struct pci_function *f);
+
 /* On a root as devfn from here on, or on none: BARs leave their buses, INTx falls. Set-up only. */
 void pci_function_enter(struct pci_function *f, struct pci_root *root, unsigned devfn);
 void pci_function_leave(struct pci_function *f);

@@ -68,6 +68,16 @@ void pci_msix_notify(struct pci_function *f, unsigned vector)
 	pthread_mutex_unlock(&f->lock);
 }
 
+bool pci_msix_message_locked(const struct pci_function *f, unsigned vector, uint64_t *addr,
+			     uint32_t *data)
+{
+	if (vector >= f->nr_vectors || f->vectors[vector].is_masked || !can_send(f))
+		return false;
+	*addr = f->vectors[vector].addr;
+	*data = f->vectors[vector].data;
+	return true;
+}
+
 bool pci_msix_is_enabled(struct pci_function *f)
 {
 	pthread_mutex_lock(&f->lock);
@@ -149,6 +159,7 @@ static void msix_write(void *dev, uint64_t offset, unsigned size, uint64_t value
 	for (unsigned done = 0; done < size && offset + done < table_size(f); done += 4)
 		write_entry(f, &f->vectors[(offset + done) / PCI_MSIX_ENTRY_SIZE],
 			    (offset + done) % PCI_MSIX_ENTRY_SIZE, (uint32_t)(value >> (8 * done)));
+	pci_tell_changed(f);
 	pthread_mutex_unlock(&f->lock);
 }
 

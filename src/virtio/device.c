@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "base/base.h"
 #include "base/buf.h"
@@ -78,7 +79,7 @@ void virtio_init(struct virtio_device *d, const struct virtio_ops *ops,
 	d->ops = ops;
 	d->mem = params->mem;
 	d->loop = params->loop;
-	d->offered_features = params->features | RING_FEATURES;
+	d->offered_features = (params->features | RING_FEATURES) & ~params->without;
 	d->nr_queues = params->nr_queues;
 	d->config_size = params->config_size;
 	d->queues = mem_alloc_zero(d->nr_queues * sizeof(d->queues[0]));
@@ -90,6 +91,7 @@ void virtio_init(struct virtio_device *d, const struct virtio_ops *ops,
 		q->index = i;
 		q->size_max = params->queue_size ? params->queue_size : QUEUE_SIZE_DEFAULT;
 		q->setup.size = q->size_max;
+		q->kick_fd = -1;
 		list_init(&q->free_chains);
 	}
 }
@@ -350,6 +352,25 @@ void virtio_notify(struct virtio_device *d, unsigned queue)
 	} else {
 		loop_post(d->loop, &d->notify_work, take_notifications);
 	}
+}
+
+/* ---- queues the host's kernel serves ---- */
+
+int virtio_kick_fd(const struct virtio_device *d, unsigned queue)
+{
+	return d->queues[queue].kick_fd;
+}
+
+int virtio_call_fd(const struct virtio_device *d, unsigned queue)
+{
+	const struct loop_fd *call = d->queues[queue].call;
+
+	return call ? call->fd : -1;
+}
+
+void virtio_watch_call(struct virtio_device *d, unsigned queue, bool on)
+{
+	loop_fd_set_events(d->loop, d->queues[queue].call, on ? EPOLLIN : 0);
 }
 
 /* ---- configuration space ---- */

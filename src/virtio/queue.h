@@ -46,6 +46,10 @@ struct virtio_queue {
 	struct virtio_queue_setup setup; /* vCPU threads, under the transport's lock */
 	bool is_enabled;		 /* likewise */
 
+	/* Set by a data plane in the host's kernel (vhost/vhost.h) before a transport has the device. */
+	int kick_fd;	      /* -1: there is none */
+	struct loop_fd *call; /* NULL: likewise */
+
 	/* Of a live queue. */
 	const struct ring_ops *ring; /* NULL: not live */
 	uint16_t size;

@@ -60,6 +60,16 @@ void virtio_queue_reset(struct virtio_device *d, unsigned queue);
 /* The driver notified of a queue; any thread, without a lock. Ignored where it means nothing. */
 void virtio_notify(struct virtio_device *d, unsigned queue);
 
+/*
+ * Of a queue that a data plane in the host's kernel may serve, eventfds: what a notification may signal
+ * in place of virtio_notify(), and what is signalled where the driver is to be interrupted. -1: the
+ * queue has none. Constant. The latter ends up in queue_interrupt(), unless a transport whose engine
+ * turns signals into interrupts by itself has switched that off. Any thread.
+ */
+int virtio_kick_fd(const struct virtio_device *d, unsigned queue);
+int virtio_call_fd(const struct virtio_device *d, unsigned queue);
+void virtio_watch_call(struct virtio_device *d, unsigned queue, bool on);
+
 /* Configuration space; offset + len within any 32-bit range, len at most 8. */
 void virtio_config_read(struct virtio_device *d, unsigned offset, void *data, unsigned len);
 void virtio_config_write(struct virtio_device *d, unsigned offset, const void *data, unsigned len);

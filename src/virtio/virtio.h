@@ -165,6 +165,7 @@ struct virtio_params {
 	struct mem *mem;
 	struct loop *loop;    /* of a running I/O thread */
 	uint64_t features;    /* of the device's type; those of rings and transport are added */
+	uint64_t without;     /* of all features: those not to be offered after all */
 	unsigned nr_queues;   /* at most VIRTIO_QUEUES_MAX */
 	unsigned queue_size;  /* largest size of each queue, a power of two; 0: 256 */
 	unsigned config_size; /* bytes of configuration space */

@@ -6,13 +6,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/base.h"
 #include "base/buf.h"
-#include "virtio/transport.h"
+#include "virtio/transport/pci_impl.h"
 
 #define VENDOR	    0x1af4
 #define DEVICE_BASE 0x1040 /* plus the virtio device id */
@@ -24,52 +21,15 @@
 #define COMMON_SIZE	   60
 
 /* What is where in the BAR of registers, a page each. */
-#define BAR_REGISTERS 0
-#define BAR_MSIX      1
-#define AT_COMMON     0x0000u
-#define AT_ISR	      0x1000u
-#define AT_DEVICE     0x2000u
-#define AT_NOTIFY     0x3000u
-#define PART_SIZE     0x1000u
-#define BAR_SIZE      0x4000u
-
-#define NOTIFY_STRIDE 4u /* a doorbell for every queue */
+#define BAR_MSIX  1
+#define AT_COMMON 0x0000u
+#define AT_ISR	  0x1000u
+#define AT_DEVICE 0x2000u
+#define PART_SIZE 0x1000u
+#define BAR_SIZE  0x4000u
 
 #define ISR_QUEUE  BIT(0)
 #define ISR_CONFIG BIT(1)
-
-/* A queue's doorbell where the engine answers it: no vCPU thread is involved. */
-struct doorbell {
-	struct loop_fd watch; /* fd -1: not made */
-	struct virtio_pci *owner;
-	unsigned queue;
-};
-
-struct virtio_pci {
-	struct device dev;
-	struct device_ops ops; /* as the virtio device's type has it */
-	struct pci_function function;
-	struct virtio_transport transport;
-	struct virtio_device *virtio;
-	unsigned window_cap; /* the capability that is a window to the BAR */
-	unsigned nr_vectors;
-
-	pthread_mutex_t lock; /* of register accesses: guards what follows */
-	uint32_t offered_word, accepted_word;
-	uint16_t queue;
-
-	/* Written under lock, read by the loop's thread. */
-	_Atomic uint16_t config_vector, queue_vectors[VIRTIO_QUEUES_MAX];
-
-	pthread_mutex_t
-		isr_lock; /* guards isr and INTx; order: after lock, before the function's */
-	uint8_t isr;
-
-	/* Under the function's lock. */
-	struct doorbells doorbells;
-	struct doorbell bells[VIRTIO_QUEUES_MAX];
-	uint64_t bells_at; /* the address they are set for, or PCI_BAR_NOT_MAPPED */
-};
 
 /* ---- interrupts ---- */
 
@@ -120,11 +80,19 @@ static const struct virtio_transport_ops transport_ops = {
 	.config_interrupt = config_interrupt,
 };
 
+static void vectors_changed(struct virtio_pci *p)
+{
+	pthread_mutex_lock(&p->function.lock);
+	virtio_pci_update_eventfds(p);
+	pthread_mutex_unlock(&p->function.lock);
+}
+
 static void forget_interrupts(struct virtio_pci *p)
 {
 	atomic_store(&p->config_vector, VIRTIO_MSI_NO_VECTOR);
 	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
 		atomic_store(&p->queue_vectors[i], VIRTIO_MSI_NO_VECTOR);
+	vectors_changed(p);
 	take_isr(p);
 }
 
@@ -221,6 +189,7 @@ static void write_queue(struct virtio_pci *p, unsigned reg, uint32_t value)
 		return;
 	if (reg == VIRTIO_PCI_COMMON_Q_MSIX) {
 		assign_vector(p, &p->queue_vectors[p->queue], (uint16_t)value);
+		vectors_changed(p);
 	} else if (reg == VIRTIO_PCI_COMMON_Q_ENABLE) {
 		if (value == 1)
 			virtio_queue_enable(p->virtio, p->queue);
@@ -348,54 +317,11 @@ static void window_write(void *ctx, unsigned at, unsigned size, uint32_t value)
 
 static const struct pci_cap_ops window_ops = {.read = window_read, .write = window_write};
 
-/* ---- doorbells ---- */
+/* ---- what the function tells ---- */
 
-static void bell_rang(struct loop_fd *w, uint32_t events)
-{
-	struct doorbell *b = container_of(w, struct doorbell, watch);
-	uint64_t count;
-
-	if (read(w->fd, &count, sizeof(count)) == sizeof(count))
-		virtio_notify(b->owner->virtio, b->queue);
-}
-
-static int make_bell(struct doorbell *b)
-{
-	if (b->watch.fd >= 0)
-		return 0;
-	b->watch.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (b->watch.fd < 0)
-		return -errno;
-	return loop_fd_add(b->owner->virtio->loop, &b->watch, EPOLLIN);
-}
-
-static void set_bells(struct virtio_pci *p, uint64_t base, bool on)
-{
-	for (unsigned i = 0; i < p->virtio->nr_queues; i++) {
-		struct doorbell *b = &p->bells[i];
-		uint64_t at = base + AT_NOTIFY + i * NOTIFY_STRIDE;
-
-		if (on && make_bell(b))
-			return;
-		if (b->watch.fd >= 0 && p->doorbells.set(p->doorbells.ctx, at, b->watch.fd, on) &&
-		    on)
-			return;
-	}
-}
-
-/* Doorbells follow the BAR. What cannot be set arrives through the bus. */
 static void function_changed(struct pci_function *f)
 {
-	struct virtio_pci *p = container_of(f, struct virtio_pci, function);
-	uint64_t base = pci_bar_address_locked(f, BAR_REGISTERS);
-
-	if (!p->doorbells.set || base == p->bells_at)
-		return;
-	if (p->bells_at != PCI_BAR_NOT_MAPPED)
-		set_bells(p, p->bells_at, false);
-	if (base != PCI_BAR_NOT_MAPPED)
-		set_bells(p, base, true);
-	p->bells_at = base;
+	virtio_pci_update_eventfds(container_of(f, struct virtio_pci, function));
 }
 
 static bool may_access_memory(void *ctx)
@@ -418,13 +344,13 @@ static struct virtio_pci *pci_of(struct device *dev)
 	return container_of(dev, struct virtio_pci, dev);
 }
 
-void virtio_pci_set_doorbells(struct device *dev)
+void virtio_pci_engine_changed(struct device *dev)
 {
 	struct virtio_pci *p = pci_of(dev);
 
 	pthread_mutex_lock(&p->function.lock);
-	p->bells_at = PCI_BAR_NOT_MAPPED;
-	function_changed(&p->function);
+	virtio_pci_forget_eventfds(p);
+	virtio_pci_update_eventfds(p);
 	pthread_mutex_unlock(&p->function.lock);
 }
 
@@ -460,6 +386,7 @@ static void transport_state(struct device *dev, struct state *s)
 	vector_state(p, &p->config_vector, s);
 	for (unsigned i = 0; i < p->virtio->nr_queues; i++)
 		vector_state(p, &p->queue_vectors[i], s);
+	vectors_changed(p);
 	virtio_state(p->virtio, s);
 }
 
@@ -473,28 +400,12 @@ static void transport_resume(struct device *dev)
 	virtio_resume(pci_of(dev)->virtio);
 }
 
-static void remove_bells(void *ctx)
-{
-	struct virtio_pci *p = ctx;
-
-	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++) {
-		if (p->bells[i].watch.fd < 0)
-			continue;
-		loop_fd_remove(p->virtio->loop, &p->bells[i].watch);
-		close(p->bells[i].watch.fd);
-	}
-}
-
-/* The engine lets go of the doorbells first, then the loop, whose thread may be in a callback. */
 static void transport_free(struct device *dev)
 {
 	struct virtio_pci *p = pci_of(dev);
 
-	if (p->bells_at != PCI_BAR_NOT_MAPPED)
-		set_bells(p, p->bells_at, false);
-	p->doorbells.set = NULL;
+	virtio_pci_end_eventfds(p);
 	pci_function_fini(&p->function);
-	loop_call(p->virtio->loop, remove_bells, p);
 	virtio_free(p->virtio);
 	pthread_mutex_destroy(&p->lock);
 	pthread_mutex_destroy(&p->isr_lock);
@@ -584,11 +495,7 @@ struct device *virtio_pci_new(struct virtio_device *d, const struct virtio_pci_p
 	p->dev.index = params->index;
 	list_init(&p->dev.node);
 	p->virtio = d;
-	p->doorbells = params->doorbells;
-	p->bells_at = PCI_BAR_NOT_MAPPED;
-	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
-		p->bells[i] = (struct doorbell){
-			.watch = {.fd = -1, .fn = bell_rang}, .owner = p, .queue = i};
+	virtio_pci_init_eventfds(p, &params->engine);
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_mutex_init(&p->isr_lock, NULL);
 	init_function(p, params->has_msix);

@@ -13,21 +13,28 @@
 #include "pci/root.h"
 #include "virtio/virtio.h"
 
-/*
- * Makes guest writes of any size to an address signal an eventfd instead of leaving the engine, or
- * ends that. Returns 0, or a negative errno: then the writes arrive on the bus. Any thread.
- */
-struct doorbells {
-	int (*set)(void *ctx, uint64_t addr, int eventfd, bool on);
+/* What an engine does with eventfds. Any thread. NULL: nothing. */
+struct virtio_pci_engine {
+	/*
+	 * Makes guest writes of any size to an address signal an eventfd instead of leaving the engine,
+	 * or ends that. Returns 0, or a negative errno: then the writes arrive on the bus.
+	 */
+	int (*set_doorbell)(void *ctx, uint64_t addr, int eventfd, bool on);
+
+	/*
+	 * Makes signals of an eventfd send a message, one that is there already included, or ends that.
+	 * Returns 0, or a negative errno: then none are sent.
+	 */
+	int (*set_call)(void *ctx, int eventfd, bool on, uint64_t addr, uint32_t data);
 	void *ctx;
 };
 
 struct virtio_pci_params {
 	struct pci_root *root;
-	unsigned device;	    /* number on the bus, or PCI_DEVICE_ANY */
-	unsigned index;		    /* which of its type, for saved state */
-	bool has_msix;		    /* false: MSI with one vector, and INTx */
-	struct doorbells doorbells; /* set may be NULL */
+	unsigned device; /* number on the bus, or PCI_DEVICE_ANY */
+	unsigned index;	 /* which of its type, for saved state */
+	bool has_msix;	 /* false: MSI with one vector, and INTx */
+	struct virtio_pci_engine engine;
 };
 
 /*
@@ -37,7 +44,7 @@ struct virtio_pci_params {
 struct device *virtio_pci_new(struct virtio_device *d, const struct virtio_pci_params *params,
 			      struct error *err);
 
-/* Whoever answers doorbells forgot them: they are set again. vCPUs stand still. */
-void virtio_pci_set_doorbells(struct device *dev);
+/* The engine is another one: its eventfds are set again. vCPUs and the device stand still. */
+void virtio_pci_engine_changed(struct device *dev);
 
 #endif

@@ -2,10 +2,12 @@
 #include "../pci/pci_machine.h"
 
 #include <linux/virtio_pci.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "driver.h"
+#include "virtio/queue.h"
 #include "virtio/transport/pci.h"
 
 #define SLOT		   6
@@ -91,12 +93,38 @@ static int set_bell(void *ctx, uint64_t addr, int eventfd, bool on)
 	return 0;
 }
 
+/* Where the engine would turn signals into messages. */
+struct calls {
+	bool refuses;
+	int fd;
+	bool is_on;
+	uint64_t addr;
+	uint32_t data;
+	unsigned nr_set;
+};
+
+static int set_call(void *ctx, int eventfd, bool on, uint64_t addr, uint32_t data)
+{
+	struct calls *c = ctx;
+
+	c->nr_set++;
+	if (on && c->refuses)
+		return -ENOSPC;
+	c->fd = eventfd;
+	c->is_on = on;
+	c->addr = addr;
+	c->data = data;
+	return 0;
+}
+
 struct fixture {
 	struct machine m;
 	struct driver_host h;
 	struct echo *echo;
 	struct device *dev;
 	struct bells bells;
+	struct calls calls;
+	struct loop_fd call;		      /* of queue 1, when it has one */
 	uint64_t common, isr, device, notify; /* structures, for the guest */
 	unsigned stride, window, msix;	      /* the latter: capabilities */
 	uint64_t table;
@@ -137,7 +165,25 @@ static void find_structures(struct fixture *x)
 	}
 }
 
-static void set_up_with(struct fixture *x, bool has_msix, bool has_bells)
+/* As a data plane in the host's kernel has it. */
+static void called(struct loop_fd *w, uint32_t events)
+{
+	struct virtio_device *d = container_of(w, struct fixture, call)->h.device;
+	uint64_t count;
+
+	if (read(w->fd, &count, sizeof(count)) == sizeof(count))
+		d->transport->ops->queue_interrupt(d->transport, 1);
+}
+
+static void add_call(struct fixture *x)
+{
+	x->call = (struct loop_fd){eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), called};
+	assert_int_equal(loop_fd_add(x->h.device->loop, &x->call, EPOLLIN), 0);
+	x->h.device->queues[1].call = &x->call;
+}
+
+static void set_up_engine(struct fixture *x, bool has_msix, const struct virtio_pci_engine *engine,
+			  bool has_call)
 {
 	struct error err;
 
@@ -151,19 +197,26 @@ static void set_up_with(struct fixture *x, bool has_msix, bool has_bells)
 					    .nr_queues = NR_RINGS,
 					    .config_size = 8});
 	x->h.device = &x->echo->virtio;
+	if (has_call)
+		add_call(x);
 	x->dev = virtio_pci_new(
 		x->h.device,
 		&(struct virtio_pci_params){
-			.root = x->m.root,
-			.device = SLOT,
-			.has_msix = has_msix,
-			.doorbells = {.set = has_bells ? set_bell : NULL, .ctx = &x->bells}},
+			.root = x->m.root, .device = SLOT, .has_msix = has_msix, .engine = *engine},
 		&err);
 	assert_non_null(x->dev);
 	set_command(&x->m, SLOT, PCI_COMMAND_BUS_MASTER, 0);
 	find_structures(x);
 	assert_true(x->common && x->isr && x->device && x->notify && x->window);
 	assert_int_equal(!!x->msix, has_msix);
+}
+
+static void set_up_with(struct fixture *x, bool has_msix, bool has_bells)
+{
+	const struct virtio_pci_engine engine = {.set_doorbell = has_bells ? set_bell : NULL,
+						 .ctx = &x->bells};
+
+	set_up_engine(x, has_msix, &engine, false);
 }
 
 static void set_up(struct fixture *x)
@@ -467,7 +520,7 @@ static void doorbells_follow_the_bar_and_the_engine(void **state)
 	assert_int_equal(x.bells.nr, 2 * NR_RINGS);
 	find_structures(&x);
 	assert_int_equal(x.bells.addr[1], doorbell(&x, 1));
-	virtio_pci_set_doorbells(x.dev);
+	virtio_pci_engine_changed(x.dev);
 	assert_int_equal(x.bells.nr, 3 * NR_RINGS);
 	assert_int_equal(x.bells.nr_unset, NR_RINGS);
 
@@ -482,6 +535,129 @@ static void doorbells_follow_the_bar_and_the_engine(void **state)
 	assert_int_equal(write(x.bells.fd[1], &one, sizeof(one)), sizeof(one));
 	assert_true(driver_wait(&r, &id, &len));
 	drop(&x);
+}
+
+static void signal_call(struct fixture *x)
+{
+	uint64_t one = 1;
+
+	assert_int_equal(write(x->call.fd, &one, sizeof(one)), sizeof(one));
+	nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+	settle(x);
+}
+
+/* Queue 1 with vector 2, whose message the engine sends. */
+static void start_with_call(struct fixture *x, struct driver_queue *r)
+{
+	const struct virtio_pci_engine engine = {.set_call = set_call, .ctx = &x->calls};
+
+	set_up_engine(x, true, &engine, true);
+	set_config16(&x->m, SLOT, x->msix + PCI_MSIX_CONTROL, PCI_MSIX_CONTROL_ENABLE);
+	set_vector(x, 2, 0x4042);
+	negotiate(x);
+	enable_queue(x, r, 1);
+	assert_false(x->calls.is_on);
+	out16(x->m.mmio, x->common + VIRTIO_PCI_COMMON_Q_MSIX, 2);
+	set_status(x, VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+static void drop_with_call(struct fixture *x)
+{
+	int fd = x->call.fd;
+
+	loop_fd_remove(x->h.device->loop, &x->call);
+	drop(x);
+	close(fd);
+	assert_false(x->calls.is_on);
+}
+
+static void call_is_the_engines_while_its_vector_can_be_sent(void **state)
+{
+	struct fixture x;
+	struct driver_queue r;
+
+	start_with_call(&x, &r);
+	assert_true(x.calls.is_on);
+	assert_int_equal(x.calls.fd, x.call.fd);
+	assert_int_equal(x.calls.addr, 0xfee00000);
+	assert_int_equal(x.calls.data, 0x4042);
+	signal_call(&x);
+	assert_int_equal(x.m.sent.nr, 0); /* this engine sends nothing, and nobody else did */
+	out32(x.m.mmio, x.table + 2 * PCI_MSIX_ENTRY_SIZE + 8, 0x4043);
+	assert_int_equal(x.calls.data, 0x4043);
+	out16(x.m.mmio, x.common + VIRTIO_PCI_COMMON_Q_MSIX, VIRTIO_MSI_NO_VECTOR);
+	assert_false(x.calls.is_on);
+	drop_with_call(&x);
+}
+
+/* What was signalled before the engine let go of it is not lost either. */
+static void call_is_pending_while_its_vector_is_masked(void **state)
+{
+	struct fixture x;
+	struct driver_queue r;
+
+	start_with_call(&x, &r);
+	uint64_t entry = x.table + 2 * PCI_MSIX_ENTRY_SIZE;
+	uint64_t bits = x.table + (NR_RINGS + 1) * PCI_MSIX_ENTRY_SIZE;
+	out32(x.m.mmio, entry + 12, 1);
+	assert_false(x.calls.is_on);
+	assert_int_equal(in32(x.m.mmio, bits), 0);
+	signal_call(&x);
+	assert_int_equal(in32(x.m.mmio, bits), BIT(2));
+	assert_int_equal(x.m.sent.nr, 0);
+	out32(x.m.mmio, entry + 12, 0);
+	assert_int_equal(x.m.sent.nr, 1);
+	assert_int_equal(x.m.sent.data, 0x4042);
+	assert_int_equal(in32(x.m.mmio, bits), 0);
+	assert_true(x.calls.is_on);
+
+	set_command(&x.m, SLOT, 0, PCI_COMMAND_BUS_MASTER);
+	assert_false(x.calls.is_on);
+	signal_call(&x);
+	assert_int_equal(x.m.sent.nr, 1);
+	set_command(&x.m, SLOT, PCI_COMMAND_BUS_MASTER, 0);
+	assert_int_equal(x.m.sent.nr, 2);
+	assert_true(x.calls.is_on);
+
+	set_config16(&x.m, SLOT, x.msix + PCI_MSIX_CONTROL,
+		     PCI_MSIX_CONTROL_ENABLE | PCI_MSIX_CONTROL_MASKED);
+	assert_false(x.calls.is_on);
+	set_config16(&x.m, SLOT, x.msix + PCI_MSIX_CONTROL, PCI_MSIX_CONTROL_ENABLE);
+	assert_true(x.calls.is_on);
+	set_status(&x, 0);
+	assert_false(x.calls.is_on);
+	drop_with_call(&x);
+}
+
+static void call_that_the_engine_refuses_takes_the_usual_way(void **state)
+{
+	struct fixture x;
+	struct driver_queue r;
+
+	start_with_call(&x, &r);
+	x.calls.refuses = true;
+	out32(x.m.mmio, x.table + 2 * PCI_MSIX_ENTRY_SIZE + 8, 0x4043);
+	assert_false(x.calls.is_on);
+	signal_call(&x);
+	assert_int_equal(x.m.sent.nr, 1);
+	assert_int_equal(x.m.sent.data, 0x4043);
+	drop_with_call(&x);
+}
+
+static void call_moves_to_another_engine(void **state)
+{
+	struct fixture x;
+	struct driver_queue r;
+
+	start_with_call(&x, &r);
+	unsigned nr = x.calls.nr_set;
+	x.calls.is_on = false;
+	virtio_pci_engine_changed(x.dev);
+	assert_true(x.calls.is_on);
+	assert_int_equal(x.calls.nr_set, nr + 1);
+	signal_call(&x);
+	assert_int_equal(x.m.sent.nr, 0);
+	drop_with_call(&x);
 }
 
 /* A chain of one byte each way, made available and notified of. */
@@ -662,6 +838,10 @@ int main(void)
 		cmocka_unit_test(queue_reset_disables_and_allows_another_setup),
 		cmocka_unit_test(reset_of_the_device_forgets_vectors_and_interrupts),
 		cmocka_unit_test(doorbells_follow_the_bar_and_the_engine),
+		cmocka_unit_test(call_is_the_engines_while_its_vector_can_be_sent),
+		cmocka_unit_test(call_is_pending_while_its_vector_is_masked),
+		cmocka_unit_test(call_that_the_engine_refuses_takes_the_usual_way),
+		cmocka_unit_test(call_moves_to_another_engine),
 		cmocka_unit_test(without_mastering_requests_wait_until_it_is_on),
 		cmocka_unit_test(driver_may_turn_mastering_on_after_it_is_ready),
 		cmocka_unit_test(pause_and_mastering_stop_queues_each),
