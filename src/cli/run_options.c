@@ -230,7 +230,7 @@ static int apply_channel(void *ctx, const struct option_row *row, const char *va
 	return set(cfg_of(ctx), name, end + 1, err);
 }
 
-/* "CID[,PATH]" */
+/* "CID[,PATH|,vhost]" */
 static int apply_vsock(void *ctx, const struct option_row *row, const char *value,
 		       struct error *err)
 {
@@ -241,9 +241,11 @@ static int apply_vsock(void *ctx, const struct option_row *row, const char *valu
 		cid[comma - value] = '\0';
 	int rc = set(cfg_of(ctx), "vsock.cid", cid, err);
 	free(cid);
-	if (!rc && comma)
-		rc = set(cfg_of(ctx), "vsock.path", comma + 1, err);
-	return rc;
+	if (rc || !comma)
+		return rc;
+	bool is_vhost = !strcmp(comma + 1, "vhost");
+	return set(cfg_of(ctx), is_vhost ? "vsock.vhost" : "vsock.path",
+		   is_vhost ? "true" : comma + 1, err);
 }
 
 /* "NAME=CHANNEL" is the next port that is not configured yet. */
@@ -448,11 +450,12 @@ static const struct option_row rows[] = {
 	 .apply = apply_flag,
 	 .help = "give the guest a memory balloon; free memory of the guest goes back to the host"},
 	{.name = "vsock",
-	 .arg = "CID[,PATH]",
+	 .arg = "CID[,PATH|,vhost]",
 	 .key = "vsock.cid",
 	 .apply = apply_vsock,
 	 .help = "a virtio socket device; the host reaches the guest through the Unix socket PATH, "
-		 "and the guest port N of the host at PATH_N"},
+		 "and the guest port N of the host at PATH_N; vhost: by the host kernel's "
+		 "AF_VSOCK"},
 	{.name = "tty",
 	 .arg = "N",
 	 .key = "tty.N",

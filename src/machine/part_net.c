@@ -81,7 +81,7 @@ static const struct config_key keys[] = {
 	{.name = "net.N.vhost",
 	 .type = CONFIG_BOOL,
 	 .fallback = "false",
-	 .help = "mode tap: frames pass in the kernel (vhost-net); not available yet"},
+	 .help = "modes tap and bridge, on KVM: frames pass in the host's kernel (vhost-net)"},
 	{.name = "net.N.path",
 	 .type = CONFIG_PATH,
 	 .help = "mode socket: Unix socket of a switch (bantam switch)"},
@@ -214,9 +214,11 @@ static int read_tap(const struct config *cfg, unsigned i, struct tap_config *t, 
 	t->nr_queues = (unsigned)config_uint(cfg, "net.%u.queues", i);
 	if (config_is_set(cfg, "net.%u.mtu", i))
 		t->mtu = (unsigned)config_uint(cfg, "net.%u.mtu", i);
-	if (config_bool(cfg, "net.%u.vhost", i))
-		return error_set(err, -ENOTSUP,
-				 "net.%u.vhost: vhost-net is not available (must be false)", i);
+	if (t->fd >= 0 && t->nr_queues > 1 && config_bool(cfg, "net.%u.vhost", i))
+		return error_set(err, -EINVAL,
+				 "net.%u.queues: an open descriptor is one queue, and vhost-net "
+				 "needs one for each pair (must be 1)",
+				 i);
 	if (t->fd >= 0 && (t->name || t->bridge))
 		return error_set(err, -EINVAL,
 				 "net.%u: an open descriptor has its interface already; leave out "
@@ -372,6 +374,7 @@ struct making {
 	unsigned i;
 	struct loop *loop;
 	struct error *err;
+	struct vhost_net *vhost;
 	struct virtio_device *device;
 };
 
@@ -407,6 +410,23 @@ static struct net_dev *new_mcast(struct making *m)
 	return read_mcast(m->cfg, m->i, &mcast, m->err) ? NULL : mcast_new(m->loop, &mcast, m->err);
 }
 
+/* First of all: when there is none, nothing has been changed on the host. */
+static int open_vhost(struct making *m)
+{
+	if (!config_bool(m->cfg, "net.%u.vhost", m->i))
+		return 0;
+	int rc = vm_check_vhost(m->vm, m->err);
+	if (!rc) {
+		unsigned nr = (unsigned)config_uint(m->cfg, "net.%u.queues", m->i);
+
+		m->vhost = vhost_net_open(m->loop, nr, m->err);
+		rc = m->vhost ? 0 : -EIO;
+	}
+	if (rc)
+		error_prefix(m->err, "vhost");
+	return rc;
+}
+
 static struct net_dev *new_back(struct making *m)
 {
 	switch (mode_of(m->cfg, m->i)) {
@@ -429,13 +449,20 @@ static void make_on_loop(void *ctx)
 {
 	struct making *m = ctx;
 	unsigned i = m->i;
-	struct net_dev *back = new_back(m);
+	struct net_dev *back = open_vhost(m) ? NULL : new_back(m);
 
-	if (!back)
+	if (back && m->vhost && vhost_net_use(m->vhost, back, m->err)) {
+		net_free(back);
+		back = NULL;
+	}
+	if (!back) {
+		vhost_net_free(m->vhost);
 		return;
+	}
 	struct virtio_net_params p = {.mem = m->vm->mem,
 				      .loop = m->loop,
 				      .back = back,
+				      .vhost = m->vhost,
 				      .nr_pairs = (unsigned)config_uint(m->cfg, "net.%u.queues", i),
 				      .offers_offloads = config_bool(m->cfg, "net.%u.offload", i)};
 	if (config_is_set(m->cfg, "net.%u.mtu", i))

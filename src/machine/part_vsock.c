@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The socket device, whose host end are Unix sockets.
+ * The socket device, whose host end are Unix sockets or, with vhost-vsock, those of the host's kernel.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include "machine/parts.h"
 #include "machine/vm_impl.h"
 #include "virtio/dev/vsock.h"
+#include "virtio/vhost/vsock.h"
 
 static const struct config_key keys[] = {
 	{.name = "vsock.cid",
@@ -25,6 +26,12 @@ static const struct config_key keys[] = {
 	 .help = "Unix socket through which the host reaches the guest, PATH.seq that for sockets "
 		 "that keep messages apart; that of the host's port N is PATH_N; "
 		 "bantam-NAME.vsock in XDG_RUNTIME_DIR, or in /tmp, when not given"},
+	{.name = "vsock.vhost",
+	 .type = CONFIG_BOOL,
+	 .fallback = "false",
+	 .help = "on KVM: packets pass in the host's kernel (vhost-vsock), and the host's programs "
+		 "use "
+		 "sockets of the family AF_VSOCK in place of Unix sockets"},
 };
 
 /* Returns the path, now the caller's. */
@@ -43,6 +50,50 @@ static char *path_of(struct vm *vm, const struct config *cfg)
 	return text;
 }
 
+static int check(const struct config *cfg, struct error *err)
+{
+	if (!config_bool(cfg, "vsock.vhost"))
+		return 0;
+	if (!config_is_set(cfg, "vsock.cid"))
+		return error_set(err, -EINVAL, "vsock.vhost: the guest has no CID (set vsock.cid)");
+	if (config_is_set(cfg, "vsock.path"))
+		return error_set(
+			err, -EINVAL,
+			"vsock.path means nothing with vsock.vhost: the host's programs use "
+			"AF_VSOCK (leave one of them out)");
+	return 0;
+}
+
+/* What goes to the I/O thread, on which the device is made. */
+struct making {
+	struct vm *vm;
+	struct loop *loop;
+	uint64_t cid;
+	struct error *err;
+	struct virtio_device *device;
+};
+
+static void make_on_loop(void *ctx)
+{
+	struct making *m = ctx;
+
+	m->device = vhost_vsock_new(m->vm->mem, m->loop, m->cid, m->err);
+}
+
+static int create_in_kernel(struct vm *vm, struct loop *loop, uint64_t cid, struct error *err)
+{
+	struct making m = {.vm = vm, .loop = loop, .cid = cid, .err = err};
+	int rc = vm_check_vhost(vm, err);
+
+	if (!rc)
+		loop_call(loop, make_on_loop, &m);
+	if (!m.device) {
+		error_prefix(err, "vsock: vhost");
+		return -EIO;
+	}
+	return vm_add_virtio(vm, m.device, 0, err);
+}
+
 static int create(struct vm *vm, const struct config *cfg, struct error *err)
 {
 	if (!config_is_set(cfg, "vsock.cid"))
@@ -52,6 +103,8 @@ static int create(struct vm *vm, const struct config *cfg, struct error *err)
 		return -EAGAIN;
 	uint64_t cid = config_uint(cfg, "vsock.cid");
 	struct loop *loop = io_thread_loop(io);
+	if (config_bool(cfg, "vsock.vhost"))
+		return create_in_kernel(vm, loop, cid, err);
 	char *path = path_of(vm, cfg);
 	struct vsock_host *host = vsock_host_new(loop, path, err);
 	if (host && !config_is_set(cfg, "vsock.path"))
@@ -65,4 +118,5 @@ static int create(struct vm *vm, const struct config *cfg, struct error *err)
 	return vm_add_virtio(vm, virtio_vsock_new(vm->mem, loop, cid, host), 0, err);
 }
 
-const struct part_type part_vsock = {.keys = keys, .nr_keys = ARRAY_SIZE(keys), .create = create};
+const struct part_type part_vsock = {
+	.keys = keys, .nr_keys = ARRAY_SIZE(keys), .check = check, .create = create};

@@ -107,6 +107,17 @@ refuse $config "net.0.mac: '01:00:00:00:00:01' is a multicast address (the first
 refuse $config "Only one usermode network device allowed at a time" run -n user -n user -c 1 "$work/zeros"
 refuse $config "net.0.restrict means nothing in mode none" run -n none,restrict=on -c 1 "$work/zeros"
 
+refuse $config "net.0.vhost means nothing in mode user" run -n user,vhost=1 -c 1 "$work/zeros"
+refuse $config "net.0.queues: an open descriptor is one queue, and vhost-net needs one for each pair (must be 1)" \
+	run -n mode=tap,fd=9,mq=2,vhost=1 -c 1 "$work/zeros"
+refuse $config "net.0: vhost: the host's kernel can serve a guest on KVM only, and this one is on the engine soft \
+(leave vhost out)" run --accel soft -n mode=tap,vhost=1 -c 1 "$work/zeros"
+refuse $config "vsock: vhost: the host's kernel can serve a guest on KVM only, and this one is on the engine soft \
+(leave vhost out)" run --accel soft -n none --vsock 3,vhost -c 1 "$work/zeros"
+refuse $config "vsock.vhost: the guest has no CID (set vsock.cid)" run -o vsock.vhost=true -c 1 "$work/zeros"
+refuse $config "vsock.path means nothing with vsock.vhost: the host's programs use AF_VSOCK (leave one of them out)" \
+	run --vsock 3,vhost -o vsock.path=/run/v -c 1 "$work/zeros"
+
 # ---- keys and files ----
 refuse $usage "invalid configuration option 'cpus'" run -o cpus
 refuse $usage "invalid configuration option 'cpus='" run -o cpus=

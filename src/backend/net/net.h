@@ -20,6 +20,7 @@
 #ifndef BACKEND_NET_NET_H
 #define BACKEND_NET_NET_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -97,6 +98,14 @@ struct net_ops {
 	/* How many queues the guest uses, 1 to nr_queues. */
 	void (*set_queues)(struct net_dev *n, unsigned nr);
 
+	/*
+	 * The descriptor of a queue, whose frames the host's kernel moves by it from now on: the back
+	 * end itself neither reads nor is given any more. If offloads is not 0, each has virtio's
+	 * header of 12 bytes (struct virtio_net_hdr_v1) there. Returns it or a negative errno; NULL:
+	 * there is none.
+	 */
+	int (*lend)(struct net_dev *n, unsigned queue);
+
 	/* Gives the host resources back, frees. The loop does not run or this is its thread. */
 	void (*free)(struct net_dev *n);
 };
@@ -167,6 +176,11 @@ static inline void net_set_queues(struct net_dev *n, unsigned nr)
 {
 	if (n->ops->set_queues)
 		n->ops->set_queues(n, nr);
+}
+
+static inline int net_lend(struct net_dev *n, unsigned queue)
+{
+	return n->ops->lend ? n->ops->lend(n, queue) : -ENOTSUP;
 }
 
 /* NULL is fine. */

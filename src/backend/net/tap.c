@@ -6,6 +6,7 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
+#include <linux/virtio_net.h>
 #include <net/if_arp.h>
 #include <signal.h>
 #include <spawn.h>
@@ -36,6 +37,7 @@ struct tap_queue {
 	uint32_t events;
 	bool is_watched;
 	bool is_attached; /* to the interface; others are idle */
+	bool is_lent;	  /* frames are not read here */
 	/* A frame the front end had no room for. */
 	struct net_offload pending_offload;
 	size_t pending; /* its bytes; 0: none */
@@ -192,7 +194,7 @@ static void tap_receive_more(struct net_dev *n)
 	for (unsigned i = 0; i < t->nr_queues; i++) {
 		struct tap_queue *q = &t->queues[i];
 
-		if (q->pending && !deliver_pending(q))
+		if (q->is_lent || (q->pending && !deliver_pending(q)))
 			continue;
 		has_delivered = true;
 		watch(q, q->events | EPOLLIN);
@@ -230,6 +232,22 @@ static void tap_set_queues(struct net_dev *n, unsigned nr)
 		else
 			q->is_watched = !loop_fd_add(t->loop, &q->watch, q->events);
 	}
+}
+
+/* Only the end of the interface is watched for from here on. */
+static int tap_lend(struct net_dev *n, unsigned queue)
+{
+	struct tap *t = container_of(n, struct tap, dev);
+	int header = sizeof(struct virtio_net_hdr_v1);
+
+	if (queue >= t->nr_queues)
+		return -EINVAL;
+	struct tap_queue *q = &t->queues[queue];
+	if (t->has_header && ioctl(q->watch.fd, TUNSETVNETHDRSZ, &header))
+		return -errno;
+	q->is_lent = true;
+	watch(q, 0);
+	return q->watch.fd;
 }
 
 /* ---- the interface ---- */
@@ -492,6 +510,7 @@ static const struct net_ops tap_ops = {
 	.receive_more = tap_receive_more,
 	.set_offloads = tap_set_offloads,
 	.set_queues = tap_set_queues,
+	.lend = tap_lend,
 	.free = tap_free,
 };
 

@@ -341,12 +341,33 @@ static void read_config(struct virtio_device *d, unsigned offset, void *data, un
 
 /* ---- life ---- */
 
+/* The queues of pairs that the driver does not use are idle: their ends of the interface are, too. */
+static void process_in_kernel(struct virtio_net *n, unsigned queue)
+{
+	if (queue / 2 < n->active_pairs)
+		vhost_net_process(n->vhost, queue);
+}
+
+/* The kernel lets go of a queue before the interface does, and comes to it after. */
+void net_set_pairs(struct virtio_net *n, unsigned pairs)
+{
+	for (unsigned i = 2 * pairs; n->vhost && i < 2 * n->active_pairs; i++)
+		vhost_net_drain(n->vhost, i);
+	n->active_pairs = pairs;
+	net_set_queues(n->back, min(pairs, n->back->nr_queues));
+	for (unsigned i = 0; n->vhost && i < 2 * pairs; i++)
+		if (virtio_queue_is_live(&n->virtio, i))
+			vhost_net_process(n->vhost, i);
+}
+
 static void process(struct virtio_device *d, unsigned queue)
 {
 	struct virtio_net *n = net_of(d);
 
 	if (queue == net_control_queue(n))
 		net_process_control(n);
+	else if (n->vhost)
+		process_in_kernel(n, queue);
 	else if (queue & 1)
 		transmit(n, queue / 2);
 	else
@@ -370,6 +391,10 @@ static void drain(struct virtio_device *d, unsigned queue)
 
 	if (queue >= 2 * n->nr_pairs)
 		return;
+	if (n->vhost) {
+		vhost_net_drain(n->vhost, queue);
+		return;
+	}
 	struct net_tx *tx = &n->tx[queue / 2];
 	struct net_rx *rx = &n->rx[queue / 2];
 	if (!(queue & 1)) {
@@ -413,6 +438,7 @@ static void net_dev_free(struct virtio_device *d)
 	if (n->bad_frames || n->no_room)
 		log_debug("virtio_net: %llu bad frames sent, %llu frames that fitted no buffer",
 			  (unsigned long long)n->bad_frames, (unsigned long long)n->no_room);
+	vhost_net_free(n->vhost);
 	net_free(n->back);
 	virtio_fini(d);
 	free(n->tx);
@@ -459,15 +485,19 @@ struct virtio_device *virtio_net_new(const struct virtio_net_params *p)
 	struct virtio_net *n = mem_alloc_zero(sizeof(*n));
 
 	BUG_ON(!p->nr_pairs || p->nr_pairs > NET_QUEUES_MAX);
-	virtio_init(
-		&n->virtio, &net_ops,
-		&(struct virtio_params){.mem = p->mem,
-					.loop = p->loop,
-					.features = features_of(p),
-					.nr_queues = 2 * p->nr_pairs + 1,
-					.queue_size = QUEUE_SIZE,
-					.config_size = offsetof(struct virtio_net_config, speed)});
+	virtio_init(&n->virtio, &net_ops,
+		    &(struct virtio_params){
+			    .mem = p->mem,
+			    .loop = p->loop,
+			    .features = features_of(p),
+			    .without = p->vhost ? vhost_net_missing_features(p->vhost) : 0,
+			    .nr_queues = 2 * p->nr_pairs + 1,
+			    .queue_size = QUEUE_SIZE,
+			    .config_size = offsetof(struct virtio_net_config, speed)});
 	n->back = p->back;
+	n->vhost = p->vhost;
+	if (n->vhost)
+		vhost_net_attach(n->vhost, &n->virtio);
 	n->nr_pairs = p->nr_pairs;
 	n->mtu = (uint16_t)p->mtu;
 	memcpy(n->factory_mac, p->mac, sizeof(n->factory_mac));

@@ -9,12 +9,15 @@
 #define VIRTIO_DEV_NET_H
 
 #include "backend/net/net.h"
+#include "virtio/vhost/net.h"
 #include "virtio/virtio.h"
 
 struct virtio_net_params {
 	struct mem *mem;
 	struct loop *loop;    /* that of the back end */
 	struct net_dev *back; /* becomes the device's */
+	struct vhost_net
+		*vhost; /* likewise, and uses back; NULL: frames pass through this process */
 	uint8_t mac[6];
 	unsigned nr_pairs;    /* queues the guest may use, 1 to NET_QUEUES_MAX */
 	unsigned mtu;	      /* told to the guest; 0: it is not told */

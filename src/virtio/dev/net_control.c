@@ -117,8 +117,7 @@ static bool set_pairs(struct virtio_net *n, uint8_t cmd, struct virtio_chain *c)
 	    !virtio_has_feature(&n->virtio, VIRTIO_NET_F_MQ) ||
 	    virtio_read(c, &pairs, sizeof(pairs)) != sizeof(pairs) || !pairs || pairs > n->nr_pairs)
 		return false;
-	n->active_pairs = pairs;
-	net_set_queues(n->back, min(pairs, n->back->nr_queues));
+	net_set_pairs(n, pairs);
 	return true;
 }
 
@@ -218,8 +217,11 @@ void net_control_state(struct virtio_net *n, struct state *s)
 	state_bool(s, &f->nobcast);
 	mac_list_state(&f->unicast, s);
 	mac_list_state(&f->multicast, s);
-	if (!pairs || pairs > n->nr_pairs)
+	if (!pairs || pairs > n->nr_pairs) {
 		state_fail(s, "virtio_net: %u queue pairs of %u", pairs, n->nr_pairs);
-	else
-		n->active_pairs = pairs;
+		return;
+	}
+	n->active_pairs = pairs;
+	if (state_is_loading(s))
+		net_set_queues(n->back, min(pairs, n->back->nr_queues));
 }

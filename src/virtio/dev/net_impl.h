@@ -46,6 +46,7 @@ struct net_filter {
 struct virtio_net {
 	struct virtio_device virtio;
 	struct net_dev *back;
+	struct vhost_net *vhost; /* NULL: frames pass through this process */
 	unsigned nr_pairs, active_pairs;
 	uint8_t mac[6], factory_mac[6];
 	uint16_t mtu;
@@ -85,6 +86,9 @@ void net_reset_control(struct virtio_net *n);
 
 /* Tells the back end which offloads the guest has switched on. */
 void net_apply_offloads(struct virtio_net *n);
+
+/* The driver uses so many pairs from now on. */
+void net_set_pairs(struct virtio_net *n, unsigned pairs);
 
 /* Whether the driver wants a frame with this destination. */
 bool net_wants(const struct virtio_net *n, const uint8_t mac[6]);

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The init of the machine that has KVM: runs the contract's tests and bantam, once per way of booting.
+# The init of the machine that has KVM: runs the contract's tests and bantam, once per way of booting, and
+# guests whose queues its kernel serves (vhost).
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -42,5 +43,66 @@ echo "boots: $(grep -c 'inner up: 2 CPUs' /out)"
 sed 's/^/message: /' /messages
 
 run moved --accel kvm -c 1 --rng -o debug.move_every=300 -o debug.move_to=soft -p quiet
+
+# ---- vhost ----
+
+echo "=== vhost-missing"
+bantam run --accel kvm -n mode=tap,vhost=1 /kernel </dev/null 2>&1
+bantam run --accel kvm -n none --vsock 42,vhost /kernel </dev/null 2>&1
+load-modules
+ip link set lo up
+mkdir /www
+head -c 3000000 /dev/urandom >/www/data
+httpd -p 80 -h /www
+/bin/socat -U VSOCK-LISTEN:2000,fork,reuseaddr OPEN:/www/data,rdonly &
+/bin/socat -u TCP-LISTEN:9000,fork,reuseaddr SYSTEM:'sha256sum >>/uploads' &
+while /bin/messages vsock-listen 2003; do :; done >/dev/null &
+
+# waits THREAD: how often this thread of the guest's process had nothing to do.
+waits() {
+	for task in /proc/$guest/task/*; do
+		[ "$(cat "$task/comm")" = "$1" ] && awk '/^voluntary/ { print $2 }' "$task/status"
+	done
+}
+
+# serve NAME ANSWERS ARGUMENT...: a guest that moves data in each boot, and then does as it is told.
+serve() {
+	name=$1
+	answers=$2
+	shift 2
+	echo "=== $name"
+	echo "data: $(sha256sum </www/data | cut -d' ' -f1)"
+	rm -f /uploads /in /out
+	mkfifo /in
+	/bin/bantam run --accel kvm -n mode=tap,tapif=vt0,vhost=1,mq=2,host_ip=10.9.0.1/24 --vsock 42,vhost \
+		-c 2 -m 160M -i /vhost.cpio -p quiet "$@" /kernel </in >/out 2>/messages &
+	guest=$!
+	exec 7>/in
+	boots=0
+	for answer in $answers; do
+		boots=$((boots + 1))
+		for _ in $(seq 90); do
+			[ "$(grep -c 'vhost ready' /out)" -lt $boots ] && kill -0 $guest 2>/dev/null || break
+			sleep 1
+		done
+		echo "vsock echo: $(/bin/socat -t 20 - VSOCK-CONNECT:42:1000 </www/data | sha256sum | cut -d' ' -f1)"
+		echo "waits: $(waits net-0)"
+		bantam run --accel kvm -n none --vsock 42,vhost /kernel </dev/null 2>&1 | grep CID
+		echo $answer >&7
+	done
+	for _ in $(seq 30); do
+		kill -0 $guest 2>/dev/null || break
+		sleep 1
+	done
+	kill -KILL $guest 2>/dev/null
+	wait $guest
+	echo "status $?"
+	exec 7>&-
+	cat /out
+	awk '{ print "upload: " $1 }' /uploads
+	sed 's/^/message: /' /messages
+}
+serve vhost 'reboot poweroff'
+serve vhost-mmio poweroff -o virtio.transport=mmio
 echo "=== done"
 poweroff -f

@@ -161,6 +161,8 @@ static void serial_ports_and_terminals_have_channels(void **state)
 		    "serial.1.channel=unix:/a=b\nserial.channel=pts\ntty.2=pts\n");
 	assert_dump("--vsock 3", "vsock.cid=3\n");
 	assert_dump("--vsock 3,/run/v", "vsock.cid=3\nvsock.path=/run/v\n");
+	assert_dump("--vsock 3,vhost", "vsock.cid=3\nvsock.vhost=true\n");
+	assert_dump("--vsock 3,./vhost", "vsock.cid=3\nvsock.path=./vhost\n");
 	assert_dump("--con 0=fd:0,fd:1 --con=pts",
 		    "console.0.channel=fd:0,fd:1\nconsole.channel=pts\n");
 	assert_dump("--port a=null --port=b.c=unix:/x=y",

@@ -113,6 +113,39 @@ static void tap_keeps_a_frame_there_is_no_room_for(void **state)
 	front_fini(&f);
 }
 
+/* Whoever borrowed the queue reads the frames, with virtio's header. */
+static void lent_tap_leaves_frames_to_others(void **state)
+{
+	const struct tap_config cfg = config("unit3");
+	struct loop *loop = loop_new(NULL);
+	struct error err = {0};
+	uint8_t packet[200], arp[12 + 42] = {[12 + 6] = 2, [12 + 11] = 1};
+	struct net_dev *n = tap_new(loop, &cfg, &err);
+	struct front f;
+
+	if (!n)
+		fail_msg("%s", err.text);
+	int fd = net_lend(n, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(net_lend(n, 1), -EINVAL);
+	front_init(&f, loop, n);
+	memset(arp + 12, 0xff, 6);
+	set16(arp + 12 + 12, 0x0806);
+	set32(arp + 12 + 14, 0x00010800);
+	set32(arp + 12 + 18, 0x06040001);
+	memcpy(arp + 12 + 22, arp + 12 + 6, 6);
+	set32(arp + 12 + 28, GUEST_IP);
+	set32(arp + 12 + 38, HOST_IP);
+	assert_int_equal(write(fd, arp, sizeof(arp)), sizeof(arp));
+	front_run(&f, 0, 100);
+	assert_int_equal(f.nr, 0);
+	bool has_reply = false;
+	for (ssize_t len; (len = read(fd, packet, sizeof(packet))) > 12;)
+		has_reply |= is_arp_reply(&f, packet + 12, (size_t)len - 12);
+	assert_true(has_reply);
+	front_fini(&f);
+}
+
 static void tap_with_several_queues_attaches_those_in_use(void **state)
 {
 	struct tap_config cfg = config("unit1");
@@ -197,6 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tap_is_made_with_an_address_and_goes),
 		cmocka_unit_test(tap_keeps_a_frame_there_is_no_room_for),
+		cmocka_unit_test(lent_tap_leaves_frames_to_others),
 		cmocka_unit_test(tap_with_several_queues_attaches_those_in_use),
 		cmocka_unit_test(tap_adopts_a_descriptor_with_or_without_headers),
 		cmocka_unit_test(tap_says_what_is_wrong),
