@@ -29,9 +29,8 @@ static const struct config_key keys[] = {
 	{.name = "vsock.vhost",
 	 .type = CONFIG_BOOL,
 	 .fallback = "false",
-	 .help = "on KVM: packets pass in the host's kernel (vhost-vsock), and the host's programs "
-		 "use "
-		 "sockets of the family AF_VSOCK in place of Unix sockets"},
+	 .help = "on KVM: packets pass in the host's kernel (vhost-vsock), whose own sockets, "
+		 "AF_VSOCK, take the place of Unix sockets"},
 };
 
 /* Returns the path, now the caller's. */

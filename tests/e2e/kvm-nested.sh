@@ -18,7 +18,7 @@ served=$(initramfs tests/e2e/guest/kvm-vhost.sh .cpio --with socat "$messages=bi
 	--modules "$image" virtio_pci virtio_mmio virtio_net vmw_vsock_virtio_transport)
 contract=$BUILD/tests/unit/engine/engine_test
 libraries=$(ldd "$bantam" "$contract" | grep -o '/[^ ]*' | grep -v ':$' | sort -u)
-files="$bantam=bin/bantam $contract=bin/contract $image=kernel $inner=inner.cpio $served=vhost.cpio $messages=bin/messages"
+files="$bantam=bin/bantam $contract=bin/contract $image=kernel $inner=inner.cpio $served=vhost.cpio $BUILD/tests/guest/hostile.elf=hostile.elf $messages=bin/messages"
 for library in $libraries; do files="$files $library=$library"; done
 # shellcheck disable=SC2086
 outer=$(initramfs tests/e2e/guest/kvm-outer.sh .cpio "$modules/virt/lib/irqbypass.ko=modules/irqbypass.ko" \
@@ -85,6 +85,15 @@ served() {
 	expect "$name" "status 0"
 	section "$log" "$name" | grep -a 'inner complains' && fault "$name: the inner kernel complains"
 }
+# hostile TRANSPORT: the guest breaks its rings, which costs it the device and nobody else anything.
+hostile() {
+	expect "vhost-hostile-$1" "2 devices"
+	expect "vhost-hostile-$1" "the host's kernel cannot go on with it"
+	expect "vhost-hostile-$1" "status 1"
+	section "$log" "vhost-hostile-$1" | grep -a 'outer complains' && fault "hostile $1: the kernel complains"
+}
+hostile pci
+hostile mmio
 served vhost 2
 served vhost-mmio 1
 # Frames and interrupts pass by the card's thread: it hears of few, where the guest is interrupted often.

@@ -104,5 +104,14 @@ serve() {
 }
 serve vhost 'reboot poweroff'
 serve vhost-mmio poweroff -o virtio.transport=mmio
+
+# A driver that does everything wrong.
+for transport in pci mmio; do
+	echo "=== vhost-hostile-$transport"
+	timeout -s KILL 60 /bin/bantam run --accel kvm -n mode=tap,vhost=1,mq=2 --vsock 43,vhost -c 1 -m 64M \
+		-o testdev=true -o virtio.transport=$transport --nodefaults -p "1 100" /hostile.elf </dev/null 2>&1
+	echo "status $?"
+done
+dmesg | grep -E 'BUG:|WARNING:|general protection' | sed 's/^/outer complains: /'
 echo "=== done"
 poweroff -f
