@@ -561,11 +561,18 @@ static void start_with_call(struct fixture *x, struct driver_queue *r)
 	set_status(x, VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
+static void remove_call(void *ctx)
+{
+	struct fixture *x = ctx;
+
+	loop_fd_remove(x->h.device->loop, &x->call);
+}
+
 static void drop_with_call(struct fixture *x)
 {
 	int fd = x->call.fd;
 
-	loop_fd_remove(x->h.device->loop, &x->call);
+	loop_call(x->h.device->loop, remove_call, x);
 	drop(x);
 	close(fd);
 	assert_false(x->calls.is_on);
