@@ -61,10 +61,10 @@ static const struct config_key keys[] = {
 	 .help = "device node of KVM"},
 	{.name = "soft.block_cache",
 	 .type = CONFIG_SIZE,
-	 .min = MIB,
 	 .max = 16 * GIB,
-	 .fallback = "24M",
-	 .help = "host memory for decoded guest code in the soft engine"},
+	 .fallback = "0",
+	 .help = "host memory for decoded guest code in the soft engine; 0: 24M, or 8M without the "
+		 "translator"},
 	{.name = "soft.translate",
 	 .type = CONFIG_BOOL,
 	 .fallback = "true",

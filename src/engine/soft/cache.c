@@ -20,9 +20,8 @@
 #include "engine/soft/translate/code.h"
 
 /* Debian's boot decodes this much; with less, blocks are dropped that are wanted again. */
-#define DEFAULT_SIZE (24 * MIB)
-#define MIN_SIZE     (256 * KIB)
-#define NR_PARTS     8
+#define MIN_SIZE (256 * KIB)
+#define NR_PARTS 8
 
 /* A page that was stored to this often since it was watched keeps no code: it is mostly data. */
 #define STORES_MAX 64
@@ -291,7 +290,7 @@ static struct block *arena_take(struct block_cache *bc, struct cpu *c, size_t by
 struct block_cache *block_cache_new(struct soft_vm *vm, uint64_t size_bytes)
 {
 	struct block_cache *bc = calloc(1, sizeof(*bc));
-	uint64_t size = max(size_bytes ? size_bytes : DEFAULT_SIZE, MIN_SIZE);
+	uint64_t size = max(size_bytes, MIN_SIZE);
 	unsigned bits = 63 - (unsigned)__builtin_clzll(size / 256);
 
 	if (!bc)

@@ -114,6 +114,14 @@ static void soft_vm_free(struct engine_vm *base)
 	free(vm);
 }
 
+/* A block that is dropped takes its translation with it; decoding it again alone costs little. */
+static uint64_t block_cache_size(const struct engine_options *opt)
+{
+	if (opt->block_cache_size)
+		return opt->block_cache_size;
+	return opt->is_interpreter ? 8 * MIB : 24 * MIB;
+}
+
 static struct engine_vm *soft_vm_new(struct engine *base, struct mem *mem, struct error *err)
 {
 	const struct soft_engine *e = container_of(base, struct soft_engine, base);
@@ -126,7 +134,7 @@ static struct engine_vm *soft_vm_new(struct engine *base, struct mem *mem, struc
 	vm->has_host_tsc = host_khz;
 	vm->tsc_khz = host_khz ? host_khz : FALLBACK_TSC_KHZ;
 	pthread_mutex_init(&vm->split_lock, NULL);
-	vm->blocks = block_cache_new(vm, e->options.block_cache_size);
+	vm->blocks = block_cache_new(vm, block_cache_size(&e->options));
 	vm->start_tsc = soft_host_tsc(vm);
 	vm->lapics = lapic_bus_new(vm->tsc_khz);
 	vm->pvclock = pvclock_new(vm->tsc_khz, vm->has_host_tsc);
