@@ -53,6 +53,11 @@ for i in $(seq "$cuts"); do
 	sleep "0.$((i * 37 % 100))"
 	kill -9 $pid
 	wait $pid 2>/dev/null
+	# What the ring still held of the image, its lock too, is given up a moment after the process.
+	for _ in $(seq 50); do
+		qemu-img info "$work/layer.qcow2" >/dev/null 2>&1 && break
+		sleep 0.1
+	done
 	grep -q "no file system" "$work/cut.log" && fault "cut $i: no file system"
 	grep -q kept "$work/cut.log" || { fault "cut $i: nothing was written"; tail -n 3 "$work/cut.err" "$work/cut.log"; }
 	# Status 3 is clusters that are in use for nothing, which is no damage.
