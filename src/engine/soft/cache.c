@@ -491,34 +491,23 @@ void block_make_hot(struct cpu *c, struct block *b)
 	pthread_mutex_unlock(&bc->lock);
 }
 
-void block_scattered(struct cpu *c)
+void block_renew_found(struct cpu *c)
 {
 	struct block_cache *bc = c->vm->blocks;
 
+	if (!c->scattered_site && !c->conflict && !c->hot)
+		return;
 	pthread_mutex_lock(&bc->lock);
-	code_scattered(c->vm->code, (c->scattered_site & ~SITE_SPLITS) - 1,
-		       c->scattered_site & SITE_SPLITS);
+	if (c->scattered_site)
+		code_scattered(c->vm->code, (c->scattered_site & ~SITE_SPLITS) - 1,
+			       c->scattered_site & SITE_SPLITS);
+	if (c->conflict)
+		code_conflict(c->vm->code, c->conflict);
+	if (c->hot)
+		code_hot(c->vm->code, c->hot);
 	pthread_mutex_unlock(&bc->lock);
 	c->scattered_site = 0;
-}
-
-void block_conflict(struct cpu *c)
-{
-	struct block_cache *bc = c->vm->blocks;
-
-	pthread_mutex_lock(&bc->lock);
-	code_conflict(c->vm->code, c->conflict);
-	pthread_mutex_unlock(&bc->lock);
 	c->conflict = NULL;
-}
-
-void block_hot(struct cpu *c)
-{
-	struct block_cache *bc = c->vm->blocks;
-
-	pthread_mutex_lock(&bc->lock);
-	code_hot(c->vm->code, c->hot);
-	pthread_mutex_unlock(&bc->lock);
 	c->hot = NULL;
 }
 

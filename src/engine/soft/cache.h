@@ -78,14 +78,11 @@ struct block *block_find_slow(struct cpu *c, gva_t va);
 /* Has b translated, which has been run often. */
 void block_make_hot(struct cpu *c, struct block *b);
 
-/* The site c->scattered_site - 1 of translated code has been found to be scattered. */
-void block_scattered(struct cpu *c);
-
-/* c->hot has been run often. */
-void block_hot(struct cpu *c);
-
-/* The access of c->conflict is to have a site. */
-void block_conflict(struct cpu *c);
+/*
+ * Has blocks translated anew for what c has found of its accesses: c->scattered_site, c->conflict,
+ * c->hot. At a safe point, before it is told.
+ */
+void block_renew_found(struct cpu *c);
 
 /*
  * c came from translated code by c->link, and b is the block it wanted: joins them. Or it came from

@@ -131,12 +131,7 @@ static bool take_requests(struct cpu *c)
 		mmu_flush_all(c);
 	if (requests & (REQ_SAFE | REQ_TLB_FLUSH)) {
 		sites_flush(c);
-		if (c->scattered_site)
-			block_scattered(c);
-		if (c->conflict)
-			block_conflict(c);
-		if (c->hot)
-			block_hot(c);
+		block_renew_found(c);
 		block_cache_safe_point(c);
 		atomic_fetch_add(&c->epoch, 2);
 	}
