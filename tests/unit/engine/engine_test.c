@@ -438,16 +438,22 @@ static void *send_msi(void *arg)
 	return NULL;
 }
 
+/* A guest that halts and says which vector, 0x60, woke it. */
+static void open_halted(struct tiny *t)
+{
+	tiny_open(t, 1);
+	tiny_load(t, PHYS_CODE, halt_guest);
+	tiny_load(t, PHYS_CODE + 0x100, interrupt_handler);
+	tiny_long_mode(t);
+	tiny_gate64(t, 0x60, PHYS_CODE + 0x100);
+}
+
 static void message_wakes_a_halted_vcpu(void **state)
 {
 	struct tiny t;
 	pthread_t thread;
 
-	tiny_open(&t, 1);
-	tiny_load(&t, PHYS_CODE, halt_guest);
-	tiny_load(&t, PHYS_CODE + 0x100, interrupt_handler);
-	tiny_long_mode(&t);
-	tiny_gate64(&t, 0x60, PHYS_CODE + 0x100);
+	open_halted(&t);
 	pthread_create(&thread, NULL, send_msi, &t);
 	assert_int_equal(tiny_expect_out(&t, 0x80), 0x44);
 	assert_int_equal(tiny_expect_out(&t, STOP_PORT), 0x33);
@@ -473,11 +479,7 @@ static void call_is_a_message_to_a_halted_vcpu(void **state)
 	struct tiny t;
 	pthread_t thread;
 
-	tiny_open(&t, 1);
-	tiny_load(&t, PHYS_CODE, halt_guest);
-	tiny_load(&t, PHYS_CODE + 0x100, interrupt_handler);
-	tiny_long_mode(&t);
-	tiny_gate64(&t, 0x60, PHYS_CODE + 0x100);
+	open_halted(&t);
 	if (engine_vm_set_call(t.vm, fd, &other) == -ENOTSUP) {
 		assert_true(engine_must_hear_of_writes(t.engine));
 	} else {
