@@ -32,7 +32,7 @@ struct loop {
 	struct list work;
 	struct list timers; /* ascending deadlines */
 
-	/* Events of the current wait, so that removing a watch also drops its pending callback. */
+	/* What the last wait gave, so that a callback is not told what is no longer asked for. */
 	struct epoll_event *events;
 	int nr_events;
 };
@@ -116,20 +116,29 @@ int loop_fd_add(struct loop *loop, struct loop_fd *w, uint32_t events)
 	return watch_fd(loop, w->fd, w, events);
 }
 
+/* Drops all but these of the events that w has yet to be told. */
+static void keep_pending(struct loop *loop, const struct loop_fd *w, uint32_t events)
+{
+	if (!pthread_equal(atomic_load(&loop->thread), pthread_self()))
+		return;
+	for (int i = 0; i < loop->nr_events; i++) {
+		if (loop->events[i].data.ptr == w)
+			loop->events[i].events &= events;
+	}
+}
+
 void loop_fd_set_events(struct loop *loop, struct loop_fd *w, uint32_t events)
 {
 	struct epoll_event ev = {.events = events, .data.ptr = w};
 
 	epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, w->fd, &ev);
+	keep_pending(loop, w, events | EPOLLERR | EPOLLHUP);
 }
 
 void loop_fd_remove(struct loop *loop, struct loop_fd *w)
 {
 	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
-	for (int i = 0; i < loop->nr_events; i++) {
-		if (loop->events[i].data.ptr == w)
-			loop->events[i].data.ptr = NULL;
-	}
+	keep_pending(loop, w, 0);
 }
 
 void loop_post(struct loop *loop, struct loop_work *w, void (*fn)(struct loop_work *w))
@@ -318,6 +327,7 @@ bool loop_is_borrowed(const struct loop *loop)
  */
 static int wait_for_events(struct loop *loop, struct epoll_event *events)
 {
+	loop->nr_events = 0;
 	atomic_store(&loop->is_waiting, true);
 	pthread_mutex_unlock(&loop->running);
 	int nr = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, has_work(loop) ? 0 : -1);
@@ -343,7 +353,7 @@ void loop_run(struct loop *loop)
 				continue; /* edge-triggered: it need not be read */
 			} else if (tag == &loop->timer_fd) {
 				run_timers(loop);
-			} else if (tag) {
+			} else if (events[i].events) {
 				struct loop_fd *w = tag;
 
 				w->fn(w, events[i].events);

@@ -34,8 +34,9 @@ struct loop_fd {
 };
 
 /*
- * Starts, changes and ends watching; any thread, but a remove from another thread may still see
- * one last callback. loop_fd_add returns 0 or a negative errno; -EPERM means the descriptor cannot
+ * Starts, changes and ends watching; any thread. On the loop thread fn hears of nothing from then on but
+ * of events that are asked for now, errors and hang-ups; after a change or remove by another thread there
+ * may be one last callback. loop_fd_add returns 0 or a negative errno; -EPERM means the descriptor cannot
  * be polled (a regular file).
  */
 int loop_fd_add(struct loop *loop, struct loop_fd *w, uint32_t events);
@@ -67,7 +68,7 @@ void loop_cancel(struct loop *loop, struct loop_work *w);
 
 /*
  * Makes the calling thread the loop thread until loop_give_back(), if the loop only waits for events:
- * for short work that must not wait and removes no watches, and whose result the caller needs soonest.
+ * for short work that must not wait and removes no watches (where it changes one, as from another thread), and whose result the caller needs soonest.
  * It saves waking the loop's own thread. Returns false, at once, while callbacks run.
  */
 bool loop_borrow(struct loop *loop);

@@ -168,6 +168,43 @@ static void descriptors_are_watched_until_removed(void **state)
 	close(ends[1]);
 }
 
+/* Two that are readable at once, of which the first to be called silences the other, and says so. */
+static struct loop_fd rivals[2];
+
+static void silence_the_other(struct loop_fd *w, uint32_t events)
+{
+	loop_fd_set_events(loop, &rivals[w == &rivals[0]], 0);
+	loop_fd_set_events(loop, w, 0);
+	note('s');
+}
+
+static void an_event_nobody_asks_for_any_more_is_not_told(void **state)
+{
+	struct loop_timer stop;
+	int ends[2][2];
+
+	loop_timer_init(&stop, loop, timer_stop);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(pipe(ends[i]), 0);
+		assert_int_equal(write(ends[i][1], "x", 1), 1);
+		rivals[i] = (struct loop_fd){.fd = ends[i][0], .fn = silence_the_other};
+		assert_int_equal(loop_fd_add(loop, &rivals[i], EPOLLIN), 0);
+	}
+	loop_timer_arm(&stop, host_now_ns() + 10 * NS_PER_MS);
+	loop_run(loop);
+	assert_string_equal(order, "s.");
+	/* What is asked for again is told again. */
+	loop_fd_set_events(loop, &rivals[1], EPOLLIN);
+	loop_timer_arm(&stop, host_now_ns() + 10 * NS_PER_MS);
+	loop_run(loop);
+	assert_string_equal(order, "s.s.");
+	for (unsigned i = 0; i < 2; i++) {
+		loop_fd_remove(loop, &rivals[i]);
+		close(ends[i][0]);
+		close(ends[i][1]);
+	}
+}
+
 static void regular_file_cannot_be_watched(void **state)
 {
 	struct loop_fd watch = {.fn = on_byte, .fd = open("/proc/self/exe", O_RDONLY)};
@@ -242,6 +279,7 @@ int main(void)
 		WITH_LOOP(stop_works_from_another_thread_and_before_the_run),
 		WITH_LOOP(timers_fire_by_deadline_and_not_when_disarmed),
 		WITH_LOOP(descriptors_are_watched_until_removed),
+		WITH_LOOP(an_event_nobody_asks_for_any_more_is_not_told),
 		WITH_LOOP(regular_file_cannot_be_watched),
 		WITH_LOOP(who_borrows_a_loop_is_its_thread),
 		WITH_LOOP(a_loop_that_runs_callbacks_is_not_lent),
