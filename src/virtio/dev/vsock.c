@@ -18,12 +18,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/log.h"
-
-#define VIRTIO_VSOCK_F_STREAM 0 /* newer than some headers (virtio 1.2, 5.10.3) */
-
-#define QUEUE_RX    0 /* to the guest */
-#define QUEUE_TX    1
-#define QUEUE_EVENT 2
+#include "virtio/dev/vsock_cid.h"
 
 #define CREDIT	   VSOCK_MESSAGE_MAX /* bytes a guest may send ahead of the host's reader */
 #define NEWS	   (CREDIT / 4)	     /* bytes taken before the guest is told without asking */
@@ -72,10 +67,9 @@ struct refusal {
 
 struct vsock {
 	struct virtio_device virtio;
-	uint64_t guest_cid;
+	struct vsock_cid cid;
 	struct vsock_host *host;
 	bool is_started;
-	bool must_report_reset; /* the guest's connections are not those of this host */
 	struct list buckets[BUCKETS];
 	struct list work;
 	unsigned nr_connections;
@@ -174,7 +168,7 @@ static struct virtio_vsock_hdr header(struct connection *c, uint16_t op)
 	c->told_taken = taken(c);
 	return (struct virtio_vsock_hdr){
 		.src_cid = htole64(VMADDR_CID_HOST),
-		.dst_cid = htole64(c->vsock->guest_cid),
+		.dst_cid = htole64(c->vsock->cid.guest),
 		.src_port = htole32(c->host_port),
 		.dst_port = htole32(c->guest_port),
 		.type = htole16(c->type),
@@ -194,7 +188,7 @@ static void send_refusal(struct vsock *v, struct virtio_chain *chain)
 	const struct refusal *r = &v->refusals[--v->nr_refusals];
 	const struct virtio_vsock_hdr h = {
 		.src_cid = htole64(r->cid),
-		.dst_cid = htole64(v->guest_cid),
+		.dst_cid = htole64(v->cid.guest),
 		.src_port = htole32(r->host_port),
 		.dst_port = htole32(r->guest_port),
 		.type = htole16(r->type),
@@ -356,7 +350,8 @@ static void send_all(struct vsock *v)
 	struct virtio_chain *chain;
 
 	virtio_begin_batch(d);
-	while ((v->nr_refusals || !list_is_empty(&v->work)) && (chain = virtio_pop(d, QUEUE_RX))) {
+	while ((v->nr_refusals || !list_is_empty(&v->work)) &&
+	       (chain = virtio_pop(d, VSOCK_QUEUE_RX))) {
 		if (chain->writable < sizeof(struct virtio_vsock_hdr)) {
 			log_once(LOG_WARN, "virtio_vsock: a buffer of the guest is too small");
 			virtio_push(chain, 0);
@@ -546,9 +541,9 @@ static void receive_all(struct vsock *v)
 	struct virtio_vsock_hdr h;
 	struct virtio_chain *chain;
 
-	while (v->nr_refusals < REFUSALS && (chain = virtio_pop(&v->virtio, QUEUE_TX))) {
+	while (v->nr_refusals < REFUSALS && (chain = virtio_pop(&v->virtio, VSOCK_QUEUE_TX))) {
 		if (virtio_read(chain, &h, sizeof(h)) != sizeof(h) ||
-		    le64toh(h.src_cid) != v->guest_cid) {
+		    le64toh(h.src_cid) != v->cid.guest) {
 			log_once(LOG_WARN, "virtio_vsock: a packet of the guest makes no sense");
 		} else {
 			take_packet(v, &h, chain);
@@ -564,7 +559,8 @@ static void incoming(void *ctx, struct vsock_stream *s, uint32_t guest_port)
 {
 	struct vsock *v = ctx;
 
-	if (!virtio_queue_is_live(&v->virtio, QUEUE_RX) || v->nr_connections >= VSOCK_STREAMS_MAX ||
+	if (!virtio_queue_is_live(&v->virtio, VSOCK_QUEUE_RX) ||
+	    v->nr_connections >= VSOCK_STREAMS_MAX ||
 	    (vsock_stream_has_messages(s) &&
 	     !virtio_has_feature(&v->virtio, VIRTIO_VSOCK_F_SEQPACKET))) {
 		vsock_stream_close(s);
@@ -621,23 +617,12 @@ static void start(struct virtio_device *d)
 	start_host(vsock_of(d));
 }
 
-static void report_reset(struct vsock *v)
-{
-	const struct virtio_vsock_event event = {.id = htole32(VIRTIO_VSOCK_EVENT_TRANSPORT_RESET)};
-	struct virtio_chain *chain;
-
-	if (!v->must_report_reset || !(chain = virtio_pop(&v->virtio, QUEUE_EVENT)))
-		return;
-	v->must_report_reset = false;
-	virtio_push(chain, (uint32_t)virtio_write(chain, &event, sizeof(event)));
-}
-
 static void process(struct virtio_device *d, unsigned queue)
 {
 	struct vsock *v = vsock_of(d);
 
-	if (queue == QUEUE_EVENT) {
-		report_reset(v);
+	if (queue == VSOCK_QUEUE_EVENT) {
+		vsock_cid_report_reset(&v->cid, d);
 		return;
 	}
 	send_all(v); /* first, for it makes room for refusals */
@@ -647,11 +632,7 @@ static void process(struct virtio_device *d, unsigned queue)
 
 static void read_config(struct virtio_device *d, unsigned offset, void *data, unsigned len)
 {
-	const struct virtio_vsock_config config = {.guest_cid = htole64(vsock_of(d)->guest_cid)};
-
-	if (offset < sizeof(config))
-		memcpy(data, (const uint8_t *)&config + offset,
-		       min(len, (unsigned)sizeof(config) - offset));
+	vsock_cid_read_config(&vsock_of(d)->cid, offset, data, len);
 }
 
 static void reset(struct virtio_device *d)
@@ -659,23 +640,18 @@ static void reset(struct virtio_device *d)
 	struct vsock *v = vsock_of(d);
 
 	disconnect_all(v);
-	v->must_report_reset = false;
+	v->cid.must_report_reset = false;
 }
 
 /* Connections end with this process, so whoever loads the state begins with none and says so. */
 static void state(struct virtio_device *d, struct state *s)
 {
 	struct vsock *v = vsock_of(d);
-	uint64_t cid = v->guest_cid;
 
-	state_u64(s, &cid);
+	vsock_cid_state(&v->cid, s);
 	if (!state_is_loading(s))
 		return;
-	if (cid != v->guest_cid)
-		state_fail(s, "virtio_vsock: the saved guest has CID %llu, not %llu",
-			   (unsigned long long)cid, (unsigned long long)v->guest_cid);
 	disconnect_all(v);
-	v->must_report_reset = true;
 	start_host(v);
 }
 
@@ -706,7 +682,7 @@ struct virtio_device *virtio_vsock_new(struct mem *mem, struct loop *loop, uint6
 {
 	struct vsock *v = mem_alloc_zero(sizeof(*v));
 
-	v->guest_cid = guest_cid;
+	v->cid.guest = guest_cid;
 	v->host = host;
 	v->next_host_port = HOST_PORTS;
 	list_init(&v->work);
@@ -717,7 +693,7 @@ struct virtio_device *virtio_vsock_new(struct mem *mem, struct loop *loop, uint6
 					    .loop = loop,
 					    .features = BIT64(VIRTIO_VSOCK_F_STREAM) |
 							BIT64(VIRTIO_VSOCK_F_SEQPACKET),
-					    .nr_queues = 3,
+					    .nr_queues = VSOCK_QUEUES,
 					    .config_size = sizeof(struct virtio_vsock_config)});
 	return &v->virtio;
 }

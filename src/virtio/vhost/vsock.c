@@ -17,23 +17,20 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "virtio/dev/vsock_cid.h"
 #include "virtio/transport.h"
 #include "virtio/vhost/vhost.h"
 
 #define DEVICE "/dev/vhost-vsock"
 #define MODULE "vhost_vsock"
 
-#define VIRTIO_VSOCK_F_STREAM 0 /* newer than some headers (virtio 1.2, 5.10.3) */
-
-#define NR_RINGS    2 /* to the guest, from the guest */
-#define QUEUE_EVENT 2
+#define NR_RINGS 2 /* to the guest, from the guest */
 
 struct vsock {
 	struct virtio_device virtio;
 	struct vhost vhost;
 	struct vhost_ring rings[NR_RINGS];
-	uint64_t guest_cid;
-	bool must_report_reset; /* the guest's connections are not those of this host */
+	struct vsock_cid cid;
 };
 
 static struct vsock *vsock_of(struct virtio_device *d)
@@ -73,25 +70,14 @@ static void stop_rings(struct vsock *v)
 		vhost_ring_stopped(&v->rings[i]);
 }
 
-static void report_reset(struct vsock *v)
-{
-	const struct virtio_vsock_event event = {.id = htole32(VIRTIO_VSOCK_EVENT_TRANSPORT_RESET)};
-	struct virtio_chain *chain;
-
-	if (!v->must_report_reset || !(chain = virtio_pop(&v->virtio, QUEUE_EVENT)))
-		return;
-	v->must_report_reset = false;
-	virtio_push(chain, (uint32_t)virtio_write(chain, &event, sizeof(event)));
-}
-
 /* ---- the device ---- */
 
 static void process(struct virtio_device *d, unsigned queue)
 {
 	struct vsock *v = vsock_of(d);
 
-	if (queue == QUEUE_EVENT)
-		report_reset(v);
+	if (queue == VSOCK_QUEUE_EVENT)
+		vsock_cid_report_reset(&v->cid, d);
 	else if (v->rings[queue].is_running)
 		vhost_ring_kick(&v->rings[queue]);
 	else if (virtio_queue_is_live(d, 0) && virtio_queue_is_live(d, 1) &&
@@ -101,37 +87,23 @@ static void process(struct virtio_device *d, unsigned queue)
 
 static void drain(struct virtio_device *d, unsigned queue)
 {
-	if (queue != QUEUE_EVENT)
+	if (queue != VSOCK_QUEUE_EVENT)
 		stop_rings(vsock_of(d));
 }
 
 static void read_config(struct virtio_device *d, unsigned offset, void *data, unsigned len)
 {
-	const struct virtio_vsock_config config = {.guest_cid = htole64(vsock_of(d)->guest_cid)};
-
-	if (offset < sizeof(config))
-		memcpy(data, (const uint8_t *)&config + offset,
-		       min(len, (unsigned)sizeof(config) - offset));
+	vsock_cid_read_config(&vsock_of(d)->cid, offset, data, len);
 }
 
 static void reset(struct virtio_device *d)
 {
-	vsock_of(d)->must_report_reset = false;
+	vsock_of(d)->cid.must_report_reset = false;
 }
 
-/* As virtio/dev/vsock.c saves it. */
 static void state(struct virtio_device *d, struct state *s)
 {
-	struct vsock *v = vsock_of(d);
-	uint64_t cid = v->guest_cid;
-
-	state_u64(s, &cid);
-	if (!state_is_loading(s))
-		return;
-	if (cid != v->guest_cid)
-		state_fail(s, "virtio_vsock: the saved guest has CID %llu, not %llu",
-			   (unsigned long long)cid, (unsigned long long)v->guest_cid);
-	v->must_report_reset = true;
+	vsock_cid_state(&vsock_of(d)->cid, s);
 }
 
 static void close_host(struct vsock *v)
@@ -166,13 +138,13 @@ static const struct virtio_ops vsock_ops = {
 
 static int set_cid(const struct vsock *v, struct error *err)
 {
-	if (!ioctl(v->vhost.fd, VHOST_VSOCK_SET_GUEST_CID, &v->guest_cid))
+	if (!ioctl(v->vhost.fd, VHOST_VSOCK_SET_GUEST_CID, &v->cid.guest))
 		return 0;
 	int rc = -errno;
 	if (rc == -EADDRINUSE)
 		return error_set(err, rc, "CID %llu is another guest's (choose another one)",
-				 (unsigned long long)v->guest_cid);
-	return error_set_errno(err, rc, DEVICE ": CID %llu", (unsigned long long)v->guest_cid);
+				 (unsigned long long)v->cid.guest);
+	return error_set_errno(err, rc, DEVICE ": CID %llu", (unsigned long long)v->cid.guest);
 }
 
 static int open_host(struct vsock *v, struct loop *loop, struct error *err)
@@ -194,7 +166,7 @@ struct virtio_device *vhost_vsock_new(struct mem *mem, struct loop *loop, uint64
 {
 	struct vsock *v = mem_alloc_zero(sizeof(*v));
 
-	v->guest_cid = guest_cid;
+	v->cid.guest = guest_cid;
 	if (open_host(v, loop, err)) {
 		close_host(v);
 		free(v);
@@ -208,7 +180,7 @@ struct virtio_device *vhost_vsock_new(struct mem *mem, struct loop *loop, uint64
 					    .features = BIT64(VIRTIO_VSOCK_F_STREAM) |
 							BIT64(VIRTIO_VSOCK_F_SEQPACKET),
 					    .without = missing,
-					    .nr_queues = NR_RINGS + 1,
+					    .nr_queues = VSOCK_QUEUES,
 					    .config_size = sizeof(struct virtio_vsock_config)});
 	for (unsigned i = 0; i < NR_RINGS; i++)
 		vhost_ring_attach(&v->rings[i], &v->virtio, i);
