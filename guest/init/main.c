@@ -41,6 +41,7 @@ void init_main(void)
 	conf_read(&conf);
 	system_mount_kernel();
 	system_load_modules(&conf);
+	system_set_clock();
 	if (conf_find(&conf, "hostname", &hostname))
 		sys(__NR_sethostname, hostname.fields[1], strlen(hostname.fields[1]));
 	if (conf_find(&conf, "channel", &r)) {

@@ -94,6 +94,7 @@ static int want_modules(const struct config *cfg, struct modules *m, struct erro
 		{"virtio_net", has_card(cfg), false},
 		{"virtio_blk", has_group(cfg, "disk"), true},
 		{"virtio_rng", config_bool(cfg, "rng.enabled"), true},
+		{"ptp_kvm", true, true}, /* the host's time, for system_set_clock() of the init */
 	};
 	int rc = 0;
 	for (unsigned i = 0; !rc && i < ARRAY_SIZE(table); i++) {

@@ -49,6 +49,14 @@ image=$cloud
 { sandbox -- sh -c 'yes || exit $?'; echo "$status" >"$work/status"; } 2>/dev/null | head -n 1 >"$work/out"
 [ "$(cat "$work/status")" = 141 ] || fault "a broken pipe gives $(cat "$work/status"), not 141"
 
+# ---- the time, to less than the half second that an RTC leaves open ----
+for image in "$generic" "$cloud"; do
+	before=$(date +%s%N)
+	now=$(sandbox -- date +%s%N)
+	awk -v a="$before" -v t="$now" -v b="$(date +%s%N)" 'BEGIN { exit !(t > a && t < b) }' ||
+		fault "the time in the guest is $now, between $before and $(date +%s%N) on the host"
+done
+
 # ---- words, variables, folder ----
 odd=$'two\nlines' quotes="it's \"\$HOME\" \\ *"
 mkdir "$work/a b"
@@ -100,18 +108,25 @@ for way in --foreground ""; do
 done
 
 # ---- bantam run alone: what is typed before there is a shell waits for it ----
-mkfifo "$work/typed"
-exec 9<>"$work/typed"
-echo 'echo address $(ip -4 -o addr show eth0 | grep -c 10.0.2.15); grep nameserver /etc/resolv.conf; touch /here && echo written; exit 5' >&9
-timeout -k 5 60 "$bantam" run --accel "${ACCEL:-soft}" --name "$name" -p quiet -k "$cloud" >"$work/console" 2>"$work/err" <&9
-status=$?
-expect_status 0 "run on the host's files"
-sed 's/\r$//; s/\x1b\[[?0-9]*[a-z]//g; s/\r//g' <"$work/console" >"$work/console.txt"
-for line in 'address 1' 'nameserver 10.0.2.3' written 'bantam: the shell ended with status 5'; do
-	grep -q "^$line\$" "$work/console.txt" || fault "run: no line '$line': $(tail -n 20 "$work/console.txt")"
-done
-exec 9>&-
-[ ! -e /here ] || fault "run changed the host's /"
+# run_alone WHAT COMMAND...: the command is bantam.
+run_alone() {
+	local what=$1 line
+	shift
+	rm -f "$work/typed"
+	mkfifo "$work/typed"
+	exec 9<>"$work/typed"
+	echo 'echo address $(ip -4 -o addr show eth0 | grep -c 10.0.2.15); grep nameserver /etc/resolv.conf; touch /here && echo written; exit 5' >&9
+	"$@" run --accel "${ACCEL:-soft}" --name "$name" -p quiet -k "$image" >"$work/console" 2>"$work/err" <&9
+	status=$?
+	exec 9>&-
+	expect_status 0 "$what"
+	sed 's/\r$//; s/\x1b\[[?0-9]*[a-z]//g; s/\r//g' <"$work/console" >"$work/console.txt"
+	for line in 'address 1' 'nameserver 10.0.2.3' written 'bantam: the shell ended with status 5'; do
+		grep -q "^$line\$" "$work/console.txt" || fault "$what: no line '$line': $(tail -n 20 "$work/console.txt" "$work/err")"
+	done
+	[ ! -e /here ] || fault "$what: the host's / was changed"
+}
+run_alone "run on the host's files" timeout -k 5 60 "$bantam"
 
 # ---- as a user without rights, a home or folders of its own ----
 user() {
@@ -127,9 +142,13 @@ cp "$bantam" "$work/user/bantam"
 cp "$cloud" "$work/user/boot"
 cp -r "$(dirname "$cloud")/../lib/modules/${cloud##*/vmlinuz-}" "$work/user/lib/modules"
 [ "$(id -u)" -ne 0 ] || chown 65534:65534 "$work/user/rw"
-user_sandbox() {
+image=$work/user/boot/${cloud##*/}
+user_bantam() {
 	user env -u HOME XDG_RUNTIME_DIR=/nonexistent XDG_DATA_HOME=/nonexistent TMPDIR=/nonexistent timeout -k 5 60 \
-		"$work/user/bantam" sandbox --accel "${ACCEL:-soft}" --name "$name" -k "$work/user/boot/${cloud##*/}" "$@"
+		"$work/user/bantam" "$@"
+}
+user_sandbox() {
+	user_bantam sandbox --accel "${ACCEL:-soft}" --name "$name" -k "$image" "$@"
 	status=$?
 }
 head -c 300000 /dev/urandom >"$work/user/bytes"
@@ -148,6 +167,7 @@ if [ "$(id -u)" -eq 0 ]; then
 	grep -q '^secret$' "$work/out" && fault "a user's guest reads what the user may not"
 	[ "$(cat "$work/user/secret")" = secret ] || fault "a user's guest changed a file of root"
 fi
+run_alone "a user's run" user_bantam
 # Kernels that only root may read, as some distributions have them.
 chmod 000 "$work/user/boot/${cloud##*/}"
 user_sandbox true 2>"$work/err"
@@ -161,6 +181,7 @@ expect_status 4 "only kernels the user may not read"
 grep -q "the kernel image $work/user/cache/.* is not for this user to read: run 'sudo chmod a+r" "$work/err" ||
 	fault "no remedy: $(cat "$work/err")"
 rm -r "$work/user"
+image=$cloud
 
 # ---- roots that are folders ----
 "$bantam" setup kept 2>"$work/err" || fault "setup: $(cat "$work/err")"

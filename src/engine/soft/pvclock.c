@@ -6,6 +6,7 @@
  */
 #include "engine/soft/pvclock.h"
 
+#include <linux/kvm_para.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -209,6 +210,24 @@ static void write_wall(struct cpu *c, uint64_t gpa)
 	page->nsec = (uint32_t)(start % NS_PER_SEC);
 	__atomic_store_n(&page->version, c->pvclock->version, __ATOMIC_RELEASE);
 	wrote(c, gpa, sizeof(*page));
+}
+
+int pvclock_pair(struct cpu *c, uint64_t gpa, uint32_t clock_type)
+{
+	struct kvm_clock_pairing *page = page_at(c, gpa, sizeof(*page)), pair = {0};
+	struct timespec now;
+
+	if (clock_type != KVM_CLOCK_PAIRING_WALLCLOCK)
+		return -KVM_EOPNOTSUPP;
+	if (!page)
+		return -KVM_EFAULT;
+	pair.tsc = host_ticks(c->pvclock->clock) + c->tsc_offset;
+	clock_gettime(CLOCK_REALTIME, &now);
+	pair.sec = now.tv_sec;
+	pair.nsec = now.tv_nsec;
+	memcpy(page, &pair, sizeof(pair));
+	wrote(c, gpa, sizeof(pair));
+	return 0;
 }
 
 /* ---- MSRs ---- */

@@ -36,6 +36,13 @@ void pvclock_vcpu_reset(struct pvclock_vcpu *v); /* no shared page */
 bool pvclock_msr_read(struct cpu *c, uint32_t msr, uint64_t *value);
 bool pvclock_msr_write(struct cpu *c, uint32_t msr, uint64_t value);
 
+/*
+ * Writes a struct kvm_clock_pairing to gpa: the host's calendar time, and the guest's TSC at that moment
+ * (KVM_HC_CLOCK_PAIRING of Documentation/virt/kvm/x86/hypercalls.rst). Returns 0, -KVM_EOPNOTSUPP for
+ * another clock than that, or -KVM_EFAULT where there is no RAM. vCPU thread.
+ */
+int pvclock_pair(struct cpu *c, uint64_t gpa, uint32_t clock_type);
+
 /* Fills the shared page again: after the clock or the TSC offset was set. vCPU thread. */
 void pvclock_refresh(struct cpu *c);
 

@@ -96,8 +96,8 @@ static inline void tiny_close(struct tiny *t)
 	engine_close(t->engine);
 }
 
-/* Skips a test of what a KVM that emulates guest code leaves out. */
-static inline void tiny_needs_silicon(void)
+/* Skips a test of what a KVM that emulates guest code leaves out; before the test opens a guest. */
+static inline void tiny_needs_silicon(const char *what)
 {
 	if (strcmp(tiny_accel(), "kvm"))
 		return;
@@ -106,7 +106,7 @@ static inline void tiny_needs_silicon(void)
 
 	engine_close(e);
 	if (is_emulated) {
-		print_message("SKIP: this KVM emulates guest code and knows no data breakpoints\n");
+		print_message("SKIP: this KVM emulates guest code and knows no %s\n", what);
 		skip();
 	}
 }

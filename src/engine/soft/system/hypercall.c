@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * KVM's hypercalls (Documentation/virt/kvm/x86/hypercalls.rst): the number in RAX, arguments in
- * RBX, RCX, RDX and RSI, the result in RAX. Of them only the multi-target IPI is there; what needs
- * shared memory (steal time, clock pairing) and what only spares exits is not.
+ * RBX, RCX, RDX and RSI, the result in RAX. Of them the multi-target IPI and the pairing of clocks are
+ * there; what only spares exits is not.
  */
 #include <linux/kvm_para.h>
 
 #include "engine/soft/lapic.h"
+#include "engine/soft/pvclock.h"
 #include "engine/soft/soft.h"
 #include "engine/soft/system.h"
 
@@ -41,5 +42,8 @@ uint64_t hypercall(struct cpu *c)
 		result = -KVM_ENOSYS;
 	else if (number == KVM_HC_SEND_IPI)
 		result = send_ipi(c);
+	else if (number == KVM_HC_CLOCK_PAIRING)
+		result = pvclock_pair(c, c->gpr[RBX] & (is_long ? UINT64_MAX : UINT32_MAX),
+				      (uint32_t)c->gpr[RCX]);
 	return is_long ? (uint64_t)result : (uint32_t)result;
 }
