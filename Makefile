@@ -115,7 +115,7 @@ BENCH_PACKAGES := iperf3 iproute2 kmod python3-minimal qemu-system-x86 zlib1g-de
 CHECK_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3-minimal xz-utils file \
 	acpica-tools bsdutils procps qemu-system-x86 lz4 kmod tmux zlib1g-dev \
 	pkg-config libslirp-dev libglib2.0-dev iproute2 iperf3 curl \
-	socat liblzma-dev libzstd-dev \
+	socat screen liblzma-dev libzstd-dev \
 	liburing-dev qemu-utils fio e2fsprogs git
 
 run:

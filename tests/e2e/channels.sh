@@ -1,6 +1,6 @@
 #!/bin/bash
 # Serial ports on channels: a file, a pseudo-terminal, a TCP port, also one for several, a Unix socket, and
-# input and output apart; driven with socat.
+# input and output apart; driven with socat and screen.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e-lib.sh
@@ -103,19 +103,32 @@ tr -d '\r' <"$work/log" >"$work/log.txt"
 [ "$(section "$work/log" ports)" = 3 ] || fault "ports without the fourth: '$(section "$work/log" ports)'"
 [ "$(section "$work/log" named)" = 3 ] || fault "ports that ACPI names: '$(section "$work/log" named)'"
 
+# The second line is a pseudo-terminal with screen on it.
 mkfifo "$work/input"
 exec 8<>"$work/input"
-timeout -s KILL 60 "$bantam" run --accel "${ACCEL:-soft}" -c 1 -m 256M -i "$gz" -p "quiet lines=1" \
-	--serial "0=file:$work/log" --serial "1=fd:8,file:$work/output" "$cloud" \
+timeout -s KILL 60 "$bantam" run --accel "${ACCEL:-soft}" -c 1 -m 256M -i "$gz" -p "quiet lines=1,2" \
+	--serial "0=file:$work/log" --serial "1=fd:8,file:$work/output" --serial 2=pts "$cloud" \
 	>"$work/stdout" 2>"$work/messages" </dev/null &
 pid=$!
 background="$background $pid"
+await "$work/messages" 'Assigned serial line 2'
+export SCREENDIR=$work/screen
+mkdir -m 700 "$SCREENDIR"
+echo 'logfile flush 0' >"$work/screenrc"
+screen -c "$work/screenrc" -L -Logfile "$work/screen.log" -DmS line \
+	"$(sed -n 's/^bantam: Assigned serial line 2 to pty //p' "$work/messages")" 8>&- &
+background="$background $!"
+await "$work/screen.log" ready
+screen -S line -X stuff $'typed there\nend\n'
+await "$work/screen.log" bye
 await "$work/output" ready
 printf 'from one\nend\n' >&8
 wait $pid
 status=$?
+screen -S line -X quit >/dev/null
 expect_status 0 "input and output apart"
 printf 'ready 1\nline 1: from one\nbye 1\n' | diff - <(tr -d '\r' <"$work/output") || fault "IN,OUT: see above"
+printf 'ready 2\nline 2: typed there\nbye 2\n' | diff - <(tr -d '\r' <"$work/screen.log") || fault "screen: see above"
 
 # ---- mistakes ----
 

@@ -14,16 +14,18 @@ modules=${image%/boot/*}/lib/modules/${image##*/vmlinuz-}/kernel
 inner=$(initramfs tests/e2e/guest/kvm-inner.sh .cpio --modules "$image" virtio_pci virtio-rng)
 messages=$work/messages
 gcc -static -O1 -Wall -Wextra -o "$messages" tests/e2e/guest/messages.c || fault "no program for messages"
+tap=$work/with-tap
+gcc -static -O1 -Wall -Wextra -o "$tap" tests/e2e/net/with-tap.c || fault "no program for an open interface"
 served=$(initramfs tests/e2e/guest/kvm-vhost.sh .cpio --with socat "$messages=bin/messages" \
 	--modules "$image" virtio_pci virtio_mmio virtio_net vmw_vsock_virtio_transport)
 contract=$BUILD/tests/unit/engine/engine_test
 libraries=$(ldd "$bantam" "$contract" | grep -o '/[^ ]*' | grep -v ':$' | sort -u)
-files="$bantam=bin/bantam $contract=bin/contract $image=kernel $inner=inner.cpio $served=vhost.cpio $BUILD/tests/guest/hostile.elf=hostile.elf $messages=bin/messages"
+files="$bantam=bin/bantam $contract=bin/contract $image=kernel $inner=inner.cpio $served=vhost.cpio $BUILD/tests/guest/hostile.elf=hostile.elf $messages=bin/messages $tap=bin/with-tap"
 for library in $libraries; do files="$files $library=$library"; done
 # shellcheck disable=SC2086
 outer=$(initramfs tests/e2e/guest/kvm-outer.sh .cpio "$modules/virt/lib/irqbypass.ko=modules/irqbypass.ko" \
 	"$modules/arch/x86/kvm/kvm.ko=modules/kvm.ko" "$modules/arch/x86/kvm/kvm-amd.ko=modules/kvm-amd.ko" $files \
-	--with socat --modules "$image" tun vhost_net vhost_vsock)
+	--with socat --modules "$image" tun bridge vhost_net vhost_vsock)
 
 log=$work/log
 # QEMU's VMRUN sets a bit of its CPU's request word without the lock under which its other threads do, so
@@ -85,10 +87,11 @@ ours=$(grep -vxF "$qemus" <<<"$failed" | tr '\n' ' ')
 # devices that are in the middle of something.
 expect vhost-missing "bantam: net.0: vhost: /dev/vhost-net: No such file or directory (load the host's module vhost_net, or leave vhost out)"
 expect vhost-missing "bantam: vsock: vhost: /dev/vhost-vsock: No such file or directory (load the host's module vhost_vsock, or leave vhost out)"
+# served NAME BOOTS QUEUES
 served() {
 	local name=$1 boots=$2 sum line n
 	sum=$(section "$log" "$name" | sed -n 's/^data: //p')
-	for line in "queues 2" "ping: 3 packets received" "get: $sum" "vsock get: $sum" "vsock echo: $sum" "upload: $sum" \
+	for line in "queues $3" "ping: 3 packets received" "get: $sum" "vsock get: $sum" "vsock echo: $sum" "upload: $sum" \
 		"Connection reset by peer" "messages are as they were" "again: 3 packets received" \
 		"bantam: vsock: vhost: CID 42 is another guest's (choose another one)"; do
 		n=$(section "$log" "$name" | grep -acxF "$line")
@@ -106,8 +109,10 @@ hostile() {
 }
 hostile pci
 hostile mmio
-served vhost 2
-served vhost-mmio 1
+served vhost 2 2
+served vhost-mmio 1 2
+served vhost-bridge 1 2
+served vhost-adopted 1 1
 # Frames and interrupts pass by the card's thread: it hears of few, where the guest is interrupted often.
 interrupts=$(section "$log" vhost | awk '/-(in|out)put/ { n += $2 + $3 } END { print int(n / 2) }')
 waits=$(section "$log" vhost | sed -n 's/^waits: //p' | head -n 1)

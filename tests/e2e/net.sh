@@ -18,6 +18,7 @@ image=$(kernel cloud-amd64)
 guest=$work/net.cpio
 tools/make-initramfs "$guest" tests/e2e/net/guest.sh --with curl --with iperf3 \
 	--modules "$image" virtio_mmio virtio_pci virtio_net || exit 1
+gcc -O1 -Wall -Wextra -o "$work/with-tap" tests/e2e/net/with-tap.c || exit 1
 sum=$(tests/e2e/net/server.py --digest "$bytes")
 
 echo "nameserver 127.0.0.1" >"$work/resolv.conf"
@@ -29,11 +30,13 @@ background="$background $!"
 iperf3 -s >/dev/null &
 background="$background $!"
 
-# start NAME ROLE ARGUMENT...: a guest in the background; its console goes to NAME.
+# start NAME ROLE ARGUMENT...: a guest in the background, whose bantam the words of holder start; its console
+# goes to NAME.
+holder=()
 start() {
 	local name=$work/$1 role=$2
 	shift 2
-	timeout -s KILL "$limit" "$bantam" run --accel soft -c 1 -m 256 -i "$guest" "$@" "$image" \
+	"${holder[@]}" timeout -s KILL "$limit" "$bantam" run --accel soft -c 1 -m 256 -i "$guest" "$@" "$image" \
 		-p "quiet role=$role bytes=$bytes seconds=$seconds" >"$name" 2>"$name.err" </dev/null &
 	background="$background $!"
 	last=$!
@@ -139,6 +142,15 @@ tap_network() {
 	release 192.168.34.1 99
 	ended bridge "$bridge"
 	ip link del br0
+	# An interface that another has made and left open for bantam.
+	holder=("$work/with-tap" adopted0 sh -c 'ip addr add 192.168.34.9/24 dev adopted0 && ip link set adopted0 up && exec "$@"' sh)
+	start adopted server -n mode=tap,fd=9
+	holder=()
+	until_serving adopted "$last"
+	fetch http://192.168.34.1
+	release 192.168.34.1 99
+	ended adopted "$last"
+	[ ! -e /sys/class/net/adopted0 ] || fault "the adopted interface is still there"
 }
 
 switch_network() {

@@ -65,7 +65,9 @@ waits() {
 	done
 }
 
-# serve NAME ANSWERS ARGUMENT...: a guest that moves data in each boot, and then does as it is told.
+# serve NAME ANSWERS ARGUMENT...: a guest that moves data in each boot, and then does as it is told. The words
+# of holder start its bantam.
+holder=
 serve() {
 	name=$1
 	answers=$2
@@ -74,8 +76,8 @@ serve() {
 	echo "data: $(sha256sum </www/data | cut -d' ' -f1)"
 	rm -f /uploads /in /out
 	mkfifo /in
-	/bin/bantam run --accel kvm -n mode=tap,tapif=vt0,vhost=1,mq=2,host_ip=10.9.0.1/24 --vsock 42,vhost \
-		-c 2 -m 160M -i /vhost.cpio -p quiet "$@" /kernel </in >/out 2>/messages &
+	$holder /bin/bantam run --accel kvm --vsock 42,vhost -c 2 -m 160M -i /vhost.cpio -p quiet "$@" /kernel \
+		</in >/out 2>/messages &
 	guest=$!
 	exec 7>/in
 	boots=0
@@ -102,8 +104,23 @@ serve() {
 	awk '{ print "upload: " $1 }' /uploads
 	sed 's/^/message: /' /messages
 }
-serve vhost 'reboot poweroff'
-serve vhost-mmio poweroff -o virtio.transport=mmio
+tap=mode=tap,tapif=vt0,vhost=1,mq=2,host_ip=10.9.0.1/24
+serve vhost 'reboot poweroff' -n $tap
+serve vhost-mmio poweroff -n $tap -o virtio.transport=mmio
+
+# An interface on a bridge, and one that another has opened.
+ip link add br0 type bridge
+ip addr add 10.9.0.1/24 dev br0
+ip link set br0 up
+serve vhost-bridge poweroff -n mode=bridge,bridge=br0,vhost=1,mq=2
+ip link del br0
+cat >/holder <<'END'
+#!/bin/sh
+exec with-tap vt0 sh -c 'ip addr add 10.9.0.1/24 dev vt0; ip link set vt0 up; exec "$@"' sh "$@"
+END
+chmod +x /holder
+holder=/holder
+serve vhost-adopted poweroff -n mode=tap,fd=9,vhost=1
 
 # A driver that does everything wrong.
 for transport in pci mmio; do
