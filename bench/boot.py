@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Boots kernels to power-off under bantam's software engine and under QEMU's TCG, in turn.
+"""Boots kernels to power-off under bantam's software engine, with its translator and without, and under QEMU's
+TCG, in turn.
 
 Prints the median, minimum and maximum of wall time, CPU time and peak resident memory, and what bantam takes
-of the better of TCG's two machines; then the time from exec to the first guest instruction, and the resident memory beyond the guest's own.
+of the better of TCG's two machines; then the time from exec to the first guest instruction, the resident memory
+beyond the guest's own, and the instructions that the interpreter does in a second of CPU time.
 """
 import argparse
 import os
@@ -18,6 +20,7 @@ from report import keep, spread
 
 LIMIT_S = 300
 GUEST_KIB = 512 << 10  # as guests.py has it
+BANTAMS = {"bantam": [], "interpreter": ["-o", "soft.translate=false"]}
 
 
 class Run:
@@ -81,13 +84,13 @@ class Failure(Exception):
 def compare(args, kernel: str, tsc_khz: int) -> dict[str, list[Run]]:
     """All runs with one kernel, by what ran it."""
     guest = guests.Guest(kernel, args.initrd, "quiet")
-    argvs = {"bantam": guests.bantam(args.bantam, guest, "-v")}
+    argvs = {name: guests.bantam(args.bantam, guest, "-v", "--stats", *options) for name, options in BANTAMS.items()}
     for machine in guests.TCG_MACHINES:
         argvs[machine] = guests.tcg(machine, guest, tsc_khz)
     runs: dict[str, list[Run]] = {name: [] for name in argvs}
     for number in range(args.runs):
         for name, argv in argvs.items():
-            run = Run(argv, "starting vCPUs" if name == "bantam" else None)
+            run = Run(argv, "starting vCPUs" if name in BANTAMS else None)
             if run.exit_code != 0:
                 raise Failure(f"{name}: exit status {run.exit_code}\n{run.messages}{run.console[-2000:]}")
             runs[name].append(run)
@@ -101,26 +104,31 @@ def print_runs(kernel: str, runs: dict[str, list[Run]]) -> dict:
                       "peak_mib": [r.peak_mib for r in done]} for name, done in runs.items()}
     print(f"{os.path.basename(kernel)}, boot to power-off: median (minimum .. maximum)")
     for name, kept in figures.items():
-        print(f"  {name:8}  wall {spread(kept['wall_s'], '.2f')} s, cpu {spread(kept['cpu_s'], '.2f')} s, "
+        print(f"  {name:11}  wall {spread(kept['wall_s'], '.2f')} s, cpu {spread(kept['cpu_s'], '.2f')} s, "
               f"peak resident {spread(kept['peak_mib'], '.1f')} MiB")
-    shares = {}
-    for what, unit in (("wall time", "wall_s"), ("CPU time", "cpu_s"), ("peak memory", "peak_mib")):
-        medians = {name: statistics.median(kept[unit]) for name, kept in figures.items()}
-        best = min(guests.TCG_MACHINES, key=medians.get)
-        ratios = [a / b for a, b in zip(figures["bantam"][unit], figures[best][unit])]
-        shares[unit] = medians["bantam"] / medians[best]
-        print(f"  {what}: bantam takes {shares[unit]:.2f} of TCG's ({best}); pair by pair {spread(ratios, '.2f')}")
-    figures["bantam_tcg"] = shares
-
-    soft = runs["bantam"]
-    firsts = [r.first_line_s * 1000 for r in soft if r.first_line_s is not None]
-    if firsts:
-        figures["first_instruction_ms"] = firsts
-        print(f"  bantam: exec to first guest instruction {spread(firsts, '.1f')} ms")
-    beyond = [r.beyond_guest_kib / 1024 for r in soft]
-    figures["beyond_guest_mib"] = beyond
-    print(f"  bantam: resident beyond guest memory {spread(beyond, '.1f')} MiB")
+    for name in BANTAMS:
+        print_bantam(name, runs[name], figures)
     return figures
+
+
+def print_bantam(name: str, soft: list[Run], figures: dict) -> None:
+    """Prints and adds what is only asked of bantam."""
+    kept = figures[name]
+    kept["of_tcg"] = {}
+    for what, unit in (("wall time", "wall_s"), ("CPU time", "cpu_s"), ("peak memory", "peak_mib")):
+        medians = {name: statistics.median(figures[name][unit]) for name in (name, *guests.TCG_MACHINES)}
+        best = min(guests.TCG_MACHINES, key=medians.get)
+        ratios = [a / b for a, b in zip(kept[unit], figures[best][unit])]
+        kept["of_tcg"][unit] = medians[name] / medians[best]
+        print(f"  {what}: {name} takes {kept['of_tcg'][unit]:.2f} of TCG's ({best}); pair by pair {spread(ratios, '.2f')}")
+    kept["first_instruction_ms"] = [r.first_line_s * 1000 for r in soft]
+    print(f"  {name}: exec to first guest instruction {spread(kept['first_instruction_ms'], '.1f')} ms")
+    kept["beyond_guest_mib"] = [r.beyond_guest_kib / 1024 for r in soft]
+    print(f"  {name}: resident beyond guest memory {spread(kept['beyond_guest_mib'], '.1f')} MiB")
+    if name == "interpreter":
+        counts = [int(re.search(r" interpreted=(\d+)", r.messages)[1]) for r in soft]
+        kept["mips"] = [count / r.cpu_s / 1e6 for count, r in zip(counts, soft)]
+        print(f"  {name}: {spread(kept['mips'], '.0f')} million instructions per second of CPU time")
 
 
 def main() -> int:
