@@ -111,7 +111,8 @@ $(BUILD)/tests/decode/disasm: $(BUILD)/tests/decode/disasm.o $(LIB)
 
 BUILD_PACKAGES := gcc libc6-dev linux-libc-dev
 RUN_PACKAGES   := busybox-static cpio gzip
-BENCH_PACKAGES := iperf3 iproute2 kmod python3-minimal qemu-system-x86 zlib1g-dev
+BENCH_PACKAGES := iperf3 iproute2 kmod python3-minimal qemu-system-x86 zlib1g-dev fio qemu-utils strace pkg-config \
+	libslirp-dev liburing-dev
 CHECK_PACKAGES := libcmocka-dev clang clang-format libclang-rt-14-dev python3-minimal xz-utils file \
 	acpica-tools bsdutils procps qemu-system-x86 lz4 kmod tmux zlib1g-dev \
 	pkg-config libslirp-dev libglib2.0-dev iproute2 iperf3 curl \
@@ -128,8 +129,8 @@ check:
 	@$(MAKE) --no-print-directory -s all check-programs
 	@BUILD=$(BUILD) tests/run $(BUILD)/check $(CHECKS)
 
-# Runs programs natively, under bantam and under QEMU's TCG, then boots Debian's kernels under both, and
-# prints what each cost. BENCH_JSON=FILE keeps the figures.
+# Runs programs natively, under bantam and under QEMU's TCG, then boots Debian's kernels under both, uses
+# disks, networks and shares, and prints what each cost. BENCH_JSON=FILE keeps the figures.
 BENCH_JSON ?=
 bench:
 	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(BENCH_PACKAGES)
@@ -138,7 +139,7 @@ bench:
 	@BUILD=$(BUILD) bench/engine/run $(BENCH_JSON:%=--json %)
 	@bench/boot.py $(BENCH_JSON:%=--json %) $(BUILD)/bantam $(BUILD)/bench/programs $(BUILD)/bench.cpio.gz \
 		"$$(tools/get-kernel)" "$$(tools/get-kernel amd64)"
-	@BUILD=$(BUILD) bench/net
+	@BUILD=$(BUILD) bench/io/run $(BENCH_JSON:%=--json %)
 	@bench/sandbox.py $(BENCH_JSON:%=--json %) $(BUILD)/bantam $(BUILD)/bench/programs $(BUILD)/bench.cpio.gz \
 		"$$(tools/get-kernel)" "$$(tools/get-kernel amd64)"
 
