@@ -54,7 +54,7 @@ UNIT_BINS := $(UNIT_SRCS:%.c=$(BUILD)/%)
 GUEST_SRCS := $(sort $(wildcard tests/guest/*.S tests/guest/*.c))
 GUESTS     := $(addprefix $(BUILD)/,$(addsuffix .elf,$(basename $(GUEST_SRCS))))
 
-.PHONY: all run check check-cpu check-sandbox check-unit check-san bench fuzz clean deps
+.PHONY: all run check check-cpu check-unit check-san bench fuzz clean deps
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/bantam
@@ -195,21 +195,7 @@ CPU_BLOCKS ?= 10000000
 check-cpu: $(BUILD)/tests/cpu/compare
 	@BUILD=$(BUILD) BLOCKS=$(CPU_BLOCKS) SEED=$$(date +%s) tests/cpu.sh blocks
 
-# tests/e2e/share.sh with a tree of 20,000 files.
-.PHONY: check-share
-check-share: all
-	@BUILD=$(BUILD) FILES=20000 tests/e2e/share.sh
-
-# Disks with twenty power cuts instead of two.
-.PHONY: check-disk
-check-disk: all
-	@BUILD=$(BUILD) CUTS=20 tests/e2e/disk.sh
-
-# A hundred sandboxes one after the other.
-check-sandbox: all
-	@BUILD=$(BUILD) SANDBOX_RUNS=100 SANDBOX_SECONDS=3600 tests/e2e/sandbox.sh
-
-# Networks with a gigabyte each way, instead of the few megabytes of `check`.
+# Networks with a gigabyte each time, instead of the 64 MiB of `check`.
 .PHONY: check-net
 check-net:
 	@tools/install-packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(CHECK_PACKAGES)

@@ -1,11 +1,11 @@
 #!/bin/bash
 # Disks: an ext4 on raw and qcow2 images under fio with verification, options of --disk, and power cuts.
-# CUTS: how often the power is cut (make check: twice, make check-disk: twenty times).
+# CUTS (20): how often the power is cut.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e-lib.sh
 accel=${ACCEL:-soft}
-cuts=${CUTS:-2}
+cuts=${CUTS:-20}
 
 kernel=$(kernel cloud-amd64)
 # shellcheck disable=SC2046 # a list of words on purpose

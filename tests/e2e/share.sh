@@ -1,11 +1,11 @@
 #!/bin/bash
 # Shared directories over virtiofs and 9p, served as an unprivileged user: a tree copied, hashed, renamed and
 # deleted, compared with the same done on the host; git, make, tar; locks that hold on both sides; a race
-# for a way out. FILES sets the size of the tree (`make check-share` takes 20,000).
+# for a way out. FILES (20000) sets the size of the tree.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e-lib.sh
-files=${FILES:-600}
+files=${FILES:-20000}
 
 generic=$(kernel amd64)
 gz=$(tools/make-initramfs "$work/share.gz" tests/e2e/guest/share.sh \
