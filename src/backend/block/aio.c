@@ -12,6 +12,10 @@
 #include "backend/block/aio_impl.h"
 #include "base/buf.h"
 
+#define SLOW_NS	     NS_PER_MS
+#define AVOID_MIN_NS (100 * NS_PER_MS)
+#define AVOID_MAX_NS (60 * NS_PER_SEC)
+
 void aio_perform(struct aio_req *req)
 {
 	int64_t n = 0;
@@ -169,20 +173,51 @@ static bool call_back(struct aio *aio)
 	return was_any;
 }
 
+/*
+ * A short write to the page cache takes microseconds but where the host is short of memory or busy with
+ * its journal: after one that took long they are left to the loop's thread for a while, twice as long each
+ * time until all is well again.
+ */
+static bool write_and_see(struct aio *aio, struct aio_req *req)
+{
+	uint64_t begin = host_now_ns(), end;
+
+	if (begin < aio->avoid_until_ns)
+		return false;
+	aio_perform(req);
+	aio->stats.calls++;
+	end = host_now_ns();
+	if (end - begin > SLOW_NS) {
+		aio->avoid_ns = min(max(aio->avoid_ns * 2, AVOID_MIN_NS), AVOID_MAX_NS);
+		aio->avoid_until_ns = end + aio->avoid_ns;
+	} else if (end - aio->avoid_until_ns > aio->avoid_ns) {
+		aio->avoid_ns = 0;
+	}
+	return true;
+}
+
+static bool move_without_waiting(struct aio *aio, struct aio_req *req, bool *is_refused)
+{
+	int nr = (int)req->nr_iov;
+	off_t offset = (off_t)req->offset;
+
+	aio->stats.calls++;
+	req->result = req->op == AIO_WRITE ? pwritev2(req->fd, req->iov, nr, offset, RWF_NOWAIT)
+					   : preadv2(req->fd, req->iov, nr, offset, RWF_NOWAIT);
+	*is_refused = req->result < 0 && errno == EOPNOTSUPP;
+	return req->result > 0;
+}
+
 /* Moves what the page cache can give or take at once. False: it cannot, or there is more to it. */
 static bool move_cached(struct aio *aio, struct aio_req *req)
 {
 	bool writes = req->op == AIO_WRITE, *is_refused = &aio->refuses_nowait[writes];
 
-	if (!req->is_quick || *is_refused)
+	if (!req->is_quick)
 		return false;
-	aio->stats.calls++;
-	req->result = writes ? pwritev2(req->fd, req->iov, (int)req->nr_iov, (off_t)req->offset,
-					RWF_NOWAIT)
-			     : preadv2(req->fd, req->iov, (int)req->nr_iov, (off_t)req->offset,
-				       RWF_NOWAIT);
-	*is_refused = req->result < 0 && errno == EOPNOTSUPP;
-	return req->result > 0;
+	if (!*is_refused && move_without_waiting(aio, req, is_refused))
+		return true;
+	return *is_refused && writes && write_and_see(aio, req);
 }
 
 static void move_all_cached(struct aio *aio)
