@@ -40,7 +40,7 @@ struct aio {
 	unsigned nr_in_flight;	   /* sent and not reaped */
 	struct loop_work run_work; /* what a thread that borrowed the loop leaves to it */
 	bool refuses_nowait[2];	   /* reads, writes: a file system cannot say that it would wait */
-	uint64_t avoid_ns;	   /* how long a borrower leaves such writes to the loop after a slow one */
+	uint64_t avoid_ns; /* how long a borrower leaves such writes to the loop after a slow one */
 	uint64_t avoid_until_ns;
 	struct aio_stats stats;
 	void (*begin)(void *ctx), (*end)(void *ctx); /* around callbacks, or NULL */
