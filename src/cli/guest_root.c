@@ -98,7 +98,12 @@ static int add_share(struct config *cfg, const char *type, const char *path, con
 	return rc;
 }
 
-bool guest_root_is_wanted(const struct config *cfg)
+/*
+ * Whether nothing says what the guest shall boot from, so that it gets the host's /: no initrd, disk
+ * or root share, no root= for the kernel, defaults not switched off. A folder given as root wins over
+ * disks.
+ */
+static bool is_wanted(const struct config *cfg)
 {
 	const char *params = config_text(cfg, "kernel.params");
 
@@ -180,7 +185,7 @@ int guest_root_resolve(struct config *cfg, struct error *err)
 	struct kernel_abilities kernel;
 	const char *term = getenv("TERM");
 
-	if (!guest_root_is_wanted(cfg))
+	if (!is_wanted(cfg))
 		return 0;
 	/* What is wrong with the kernel's file is said by those who load it. */
 	if (kernel_abilities_get(cfg, &kernel, NULL) || !kernel.is_linux)

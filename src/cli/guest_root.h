@@ -29,15 +29,9 @@ int kernel_abilities_get(const struct config *cfg, struct kernel_abilities *out,
 int guest_root_set(struct config *cfg, const struct kernel_abilities *kernel, struct error *err);
 
 /*
- * Whether nothing says what the guest shall boot from, so that it gets the host's /: no initrd, disk
- * or root share, no root= for the kernel, defaults not switched off. A folder given as root wins over
- * disks.
- */
-bool guest_root_is_wanted(const struct config *cfg);
-
-/*
- * guest_root_set() where it is wanted and the kernel can do it, with a shell for this terminal and an
- * address for each network card. Anything that is no Linux kernel is left alone.
+ * guest_root_set() where nothing else says what the guest shall boot from (no initrd, disk, root share or
+ * root= for the kernel, and defaults are not switched off) and the kernel can do it, with a shell for this
+ * terminal and an address for each network card. Anything that is no Linux kernel is left alone.
  */
 int guest_root_resolve(struct config *cfg, struct error *err);
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # KVM for real: QEMU emulates a machine with AMD's SVM, a Debian kernel in it loads kvm-amd, and bantam boots
 # Debian's cloud kernel on that, reboots it in one process, and moves it between KVM and the software engine
-# while it runs. The tests of engine.h's contract run there as well. The Debian kernel also serves queues of
+# while it runs, and runs a sandbox. The tests of engine.h's contract run there as well. The Debian kernel also serves queues of
 # guests itself (vhost-net and vhost-vsock).
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -22,6 +22,13 @@ contract=$BUILD/tests/unit/engine/engine_test
 libraries=$(ldd "$bantam" "$contract" | grep -o '/[^ ]*' | grep -v ':$' | sort -u)
 files="$bantam=bin/bantam $contract=bin/contract $image=kernel $inner=inner.cpio $served=vhost.cpio $BUILD/tests/guest/hostile.elf=hostile.elf $messages=bin/messages $tap=bin/with-tap"
 for library in $libraries; do files="$files $library=$library"; done
+# What the init of a sandbox loads, for bantam to find.
+version=${image##*/vmlinuz-}
+for list in order builtin; do files="$files ${modules%/kernel}/modules.$list=lib/modules/$version/modules.$list"; done
+for module in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_console virtio_blk fuse virtiofs overlay ptp_kvm; do
+	path=$(grep "/$module.ko" "${modules%/kernel}/modules.order" | sed 's/^kernel\///; s/\.ko.*/.ko/')
+	[ -z "$path" ] || files="$files $modules/$path=lib/modules/$version/kernel/$path"
+done
 # shellcheck disable=SC2086
 outer=$(initramfs tests/e2e/guest/kvm-outer.sh .cpio "$modules/virt/lib/irqbypass.ko=modules/irqbypass.ko" \
 	"$modules/arch/x86/kvm/kvm.ko=modules/kvm.ko" "$modules/arch/x86/kvm/kvm-amd.ko=modules/kvm-amd.ko" $files \
@@ -83,6 +90,17 @@ expect contract "[  PASSED  ] "
 echo "contract: the emulated processor fails $(grep -xF "$qemus" <<<"$failed" | tr '\n' ' ')"
 ours=$(grep -vxF "$qemus" <<<"$failed" | tr '\n' ' ')
 [ -z "${ours// /}" ] || fault "contract: $ours"
+# A sandbox on KVM: what it reads, says and leaves.
+value() {
+	section "$log" sandbox | sed -n "s/^$1: //p"
+}
+expect sandbox "got to the guest in "
+expect sandbox "message: said on stderr"
+expect sandbox "status 42"
+[ "$(value read)" = "$(value before)" ] && [ "$(value unchanged)" = "$(value before)" ] ||
+	fault "sandbox: reads $(value read), not $(value before), which is $(value unchanged) now"
+[ -n "$(value wrote)" ] && [ "$(value after)" = "$(value wrote)" ] && [ "$(value wrote)" != "$(value before)" ] ||
+	fault "sandbox: wrote $(value wrote), but the image has $(value after)"
 # Queues the kernel serves. A change of a CPU masks a vector and unmasks it; a boot ends with the reset of
 # devices that are in the middle of something.
 expect vhost-missing "bantam: net.0: vhost: /dev/vhost-net: No such file or directory (load the host's module vhost_net, or leave vhost out)"

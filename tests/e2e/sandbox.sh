@@ -72,6 +72,14 @@ expect_status 0 "writing"
 [ "$(cat "$work/out")" = changed ] || fault "a file in the overlay does not change"
 [ "$(stat -c %s "$work/bytes")" = 300000 ] || fault "a file of the host was changed"
 
+# ---- a disk for the command ----
+"$bantam" image convert -O qcow2 "$work/bytes" "$work/disk.qcow2" >/dev/null
+sandbox -d "$work/disk.qcow2" -- sh -c 'head -c 300000 /dev/vda; dd if=/dev/zero of=/dev/vda bs=1000 count=1 conv=fsync 2>/dev/null' >"$work/out"
+expect_status 0 "a disk"
+cmp "$work/bytes" "$work/out" || fault "a disk's bytes differ"
+"$bantam" image convert -O raw "$work/disk.qcow2" "$work/disk.raw" >/dev/null
+head -c 300000 "$work/disk.raw" | cmp -s - <(head -c 1000 /dev/zero; tail -c +1001 "$work/bytes") || fault "a write to a disk is not there"
+
 # ---- network ----
 sandbox -- sh -c 'ls /sys/class/net' >"$work/out"
 [ "$(cat "$work/out")" = lo ] || fault "network cards without --net: $(cat "$work/out")"
@@ -93,6 +101,9 @@ grep -q asked "$work/out" || fault "a signal is not passed on"
 sandbox --rw /no/such/folder true 2>"$work/err"
 expect_status 125 "--rw of nothing"
 [ "$(cat "$work/err")" = "bantam: --rw: folder '/no/such/folder': No such file or directory" ] || fault "says $(cat "$work/err")"
+sandbox -i "$work/bytes" true 2>"$work/err"
+expect_status 125 "an initrd"
+[ "$(cat "$work/err")" = "bantam: kernel.initrd: a sandbox has an initrd of its own (leave out --initrd)" ] || fault "says $(cat "$work/err")"
 sandbox -p 'quiet panic=-1 rdinit=/none' true 2>"$work/err"
 expect_status 125 "a guest that panics"
 grep -q 'Kernel panic' "$work/err" || fault "the panic is not shown: $(cat "$work/err")"

@@ -44,11 +44,29 @@ sed 's/^/message: /' /messages
 
 run moved --accel kvm -c 1 --rng -o debug.move_every=300 -o debug.move_to=soft -p quiet
 
+# ---- a sandbox: the files of this machine, a disk, three streams and a status ----
+
+echo "=== sandbox"
+head -c 4194304 /dev/urandom >/disk.raw
+bantam image convert -O qcow2 /disk.raw /disk.qcow2 >/dev/null
+echo "before: $(sha256sum </disk.raw | cut -d' ' -f1)"
+echo 'to the guest' | bantam sandbox --accel kvm -m 192M -k /kernel -o disk.0.path=/disk.qcow2 -- sh -c \
+	'read -r line; echo "got $line in $(hostname)"; echo "said on stderr" >&2; echo no >/disk.raw
+	echo "read: $(sha256sum </dev/vda | cut -d" " -f1)"
+	dd if=/dev/urandom of=/dev/vda bs=64k count=32 conv=fsync 2>/dev/null
+	echo "wrote: $(sha256sum </dev/vda | cut -d" " -f1)"; exit 42' 2>/messages
+echo "status $?"
+sed 's/^/message: /' /messages
+echo "unchanged: $(sha256sum </disk.raw | cut -d' ' -f1)"
+bantam image check /disk.qcow2 && bantam image convert -O raw /disk.qcow2 /disk.after >/dev/null
+echo "after: $(sha256sum </disk.after | cut -d' ' -f1)"
+rm /disk.*
+
 # ---- vhost ----
 
 echo "=== vhost-missing"
-bantam run --accel kvm -n mode=tap,vhost=1 /kernel </dev/null 2>&1
-bantam run --accel kvm -n none --vsock 42,vhost /kernel </dev/null 2>&1
+bantam run --accel kvm -n mode=tap,vhost=1 -i /inner.cpio /kernel </dev/null 2>&1
+bantam run --accel kvm -n none --vsock 42,vhost -i /inner.cpio /kernel </dev/null 2>&1
 load-modules
 ip link set lo up
 mkdir /www
