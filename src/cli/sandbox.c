@@ -228,8 +228,9 @@ static int configure_shares(const struct sandbox_request *r, const struct kernel
 	int rc = 0;
 
 	if (config_is_set(r->run.cfg, "kernel.initrd"))
-		return error_set(err, -EINVAL,
-				 "kernel.initrd: a sandbox has an initrd of its own (leave out --initrd)");
+		return error_set(
+			err, -EINVAL,
+			"kernel.initrd: a sandbox has an initrd of its own (leave out --initrd)");
 	/* Disks are for the command: it is not the guest that boots from one. */
 	if (!config_is_set(r->run.cfg, "init.root.tag"))
 		rc = guest_root_set(r->run.cfg, kernel, err);

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # KVM for real: QEMU emulates a machine with AMD's SVM, a Debian kernel in it loads kvm-amd, and bantam boots
-# Debian's cloud kernel on that, reboots it in one process, and moves it between KVM and the software engine
-# while it runs, and runs a sandbox. The tests of engine.h's contract run there as well. The Debian kernel also serves queues of
-# guests itself (vhost-net and vhost-vsock).
+# Debian's cloud kernel on that, reboots it in one process, moves it between KVM and the software engine
+# while it runs, and runs a sandbox. The tests of engine.h's contract run there as well. The Debian kernel
+# also serves queues of guests itself (vhost-net and vhost-vsock).
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e-lib.sh
