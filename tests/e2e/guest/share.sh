@@ -31,7 +31,12 @@ ls -U copy/moved | wc -l
 echo "=== tools $2"
 git clone -q repository clone && git -C clone fsck --no-progress && git -C clone status --short
 # The host stamps files; its clock may be half a second ahead of one set by the seconds of an RTC.
-(cd clone && until touch /tmp/now && [ -z "$(find . -newer /tmp/now)" ]; do sleep 0.1; done; make -s && ./program)
+wait_for_stamps() {
+	until touch /tmp/now && [ -z "$(find clone -newer /tmp/now)" ]; do sleep 0.1; done
+}
+wait_for_stamps
+(cd clone && make -s && ./program)
+wait_for_stamps
 tar cf clone.tar clone && mkdir unpacked && tar xf clone.tar -C unpacked && diff -r clone unpacked/clone && echo same
 echo "=== lock $2"
 flock locked sh -c 'touch lock-held; while [ ! -e lock-go ]; do sleep 0.1; done; echo over'
