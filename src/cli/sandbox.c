@@ -231,7 +231,7 @@ static int configure_shares(const struct sandbox_request *r, const struct kernel
 		return error_set(
 			err, -EINVAL,
 			"kernel.initrd: a sandbox has an initrd of its own (leave out --initrd)");
-	/* Disks are for the command: it is not the guest that boots from one. */
+	/* Disks are for the command; the guest boots from none of them. */
 	if (!config_is_set(r->run.cfg, "init.root.tag"))
 		rc = guest_root_set(r->run.cfg, kernel, err);
 	for (unsigned i = 0; !rc && i < r->nr_folders; i++) {

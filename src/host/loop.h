@@ -68,8 +68,9 @@ void loop_cancel(struct loop *loop, struct loop_work *w);
 
 /*
  * Makes the calling thread the loop thread until loop_give_back(), if the loop only waits for events:
- * for short work that must not wait and removes no watches (where it changes one, as from another thread), and whose result the caller needs soonest.
- * It saves waking the loop's own thread. Returns false, at once, while callbacks run.
+ * for short work that must not wait, whose result the caller needs soonest, and which removes no watches;
+ * after it has changed one there may be one last callback, as from another thread. It saves waking the
+ * loop's own thread. Returns false, at once, while callbacks run.
  */
 bool loop_borrow(struct loop *loop);
 void loop_give_back(struct loop *loop);

@@ -138,7 +138,7 @@ struct virtio_ops {
 
 	/*
 	 * process may be called by a thread that borrowed the loop (host/loop.h): it only does what is
-	 * short and does not wait, and leaves the rest to the loop's own thread.
+	 * short and is not known to wait, and leaves the rest to the loop's own thread.
 	 */
 	bool is_prompt;
 

@@ -12,6 +12,7 @@
 #include "backend/block/aio_impl.h"
 #include "base/buf.h"
 
+/* Of writes by a thread that borrowed the loop: what is slow, and how long they are avoided then. */
 #define SLOW_NS	     NS_PER_MS
 #define AVOID_MIN_NS (100 * NS_PER_MS)
 #define AVOID_MAX_NS (60 * NS_PER_SEC)

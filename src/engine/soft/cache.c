@@ -19,7 +19,6 @@
 #include "engine/soft/soft.h"
 #include "engine/soft/translate/code.h"
 
-/* Debian's boot decodes this much; with less, blocks are dropped that are wanted again. */
 #define MIN_SIZE (256 * KIB)
 #define NR_PARTS 8
 
